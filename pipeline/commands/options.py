@@ -58,13 +58,13 @@ ItemFeatures = Annotated[
     str,
     typer.Option(
         "--item-features",
-        help="table of what is known of items besides ratings, such as movies.csv with genres",
+        help="file with what is known of items besides ratings, such as movies.csv with genres",
         show_default=False,
     ),
 ]
 UserFeatures = Annotated[
     str,
-    typer.Option("--user-features", help="the same of users, such as age and occupation", show_default=False),
+    typer.Option("--user-features", help="file with the same of users, such as age and occupation", show_default=False),
 ]
 Root = Annotated[str, typer.Option("--root", help="folder or URL for everything that runs write", show_default=False)]
 Sets = Annotated[

@@ -41,7 +41,7 @@ def described(small: SmallGrid, rng: np.random.Generator) -> tuple[list[Any], Im
     ]
     width = small.rank + 2 * small.biases
     shards = [np.zeros((part.stop - part.start, width)) for part in small.cuts[1]]
-    said = nothing_known(shards, items, *bases)
+    said = nothing_known(shards, items, small.counts[1], *bases)
     assert said.known is not None
     free = [small.model.objective.free(width, side) for side in ("users", "items")]
     effects = [rng.normal(size=(COLUMNS, width)) * each for each in free]
@@ -181,6 +181,7 @@ def test_a_row_without_ratings_is_drawn_about_what_its_features_say(side: str) -
             begun = draws.begin_items(problem, small.counts[1], model, stream, mine.seen)
             effects = row_features.known_of(begun.implicit).item_effects
             row = small.drawn_items([mine], begun, stream).shards[0][4]
-            drawn.append((row - begun.prior.of(np.zeros(1))[0] - means @ effects) * np.sqrt(begun.prior.precision))
+            mean = begun.prior.of(np.zeros(1))[0] + begun.prior.lift + means @ effects
+            drawn.append((row - mean) * np.sqrt(begun.prior.precision))
     assert np.mean(drawn) == pytest.approx(0.0, abs=0.15)
     assert np.std(drawn) == pytest.approx(1.0, abs=0.15)

@@ -104,7 +104,7 @@ class ChainStarts(RowSolves):
             grams = [self.submit(gram_of_features, *each) for each in zip(self.features_of(side), counts, strict=True)]
             bases.append(self.submit(basis_of, *grams) if side in self.features else None)
         known = self.features_of("item") if "item" in self.features else []
-        return self.submit(nothing_known, list(items), known, *bases)
+        return self.submit(nothing_known, list(items), known, self.counts.items, *bases)
 
     def submit(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future[Any]:
         """Submit a task."""

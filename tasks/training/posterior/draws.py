@@ -135,7 +135,7 @@ def means_beside(
     means = means_of_users(blocks, counts, implicit.factors) if model.users_have_means else None
     if features is None:
         return means
-    said: Rows = (features @ known_of(implicit).user_effects).astype(implicit.factors.dtype)
+    said: Rows = known_of(implicit).of_users(features, counts).astype(implicit.factors.dtype)
     return said if means is None else means + said
 
 

@@ -79,7 +79,8 @@ class RowPrior:
     """The prior of a side's rows.
 
     mean, precision : of each column, float64 (w,), the mean where log(1 + n) is `middle`, for n ratings; slope :
-    float64 (w,), how much the mean grows with log(1 + n); spread : deviation of log(1 + n) over rows with ratings.
+    float64 (w,), how much the mean grows with log(1 + n); spread : deviation of log(1 + n) over rows with ratings;
+    usual : its mean over ratings, of the rows that they are of.
     """
 
     mean: Matrix
@@ -87,6 +88,12 @@ class RowPrior:
     slope: Matrix
     middle: float
     spread: float
+    usual: float
+
+    @property
+    def lift(self) -> Matrix:
+        """Return by how much the mean of the usual row is above that of a row without ratings, float64 (w,)."""
+        return np.asarray(self.slope * (self.usual - self.middle - self.away(np.zeros(1))))
 
     def of(self, counts: Matrix) -> Matrix:
         """Return the mean of each row, float64 (rows, w); counts : float64 (rows,), ratings of each."""
@@ -105,7 +112,7 @@ class RowSums:
     """Sums over the rows that have ratings.
 
     rows : their number; sums, squares : of each column, float64 (w,); logs, log_squares : of log(1 + n), for n ratings;
-    crossed : of the product of each column and log(1 + n), float64 (w,).
+    crossed : of the product of each column and log(1 + n), float64 (w,); ratings, rated_logs : of n, and n log(1 + n).
     """
 
     rows: int
@@ -114,6 +121,8 @@ class RowSums:
     logs: float
     log_squares: float
     crossed: Matrix
+    ratings: float = 0.0
+    rated_logs: float = 0.0
 
     @classmethod
     def of(cls, rows: Rows, counts: Matrix) -> RowSums:
@@ -122,7 +131,11 @@ class RowSums:
         squares = np.einsum("rf,rf->f", rated, rated, dtype=np.float64)
         crossed = np.asarray(np.einsum("r,rf->f", logs, rated, dtype=np.float64))
         sums = np.asarray(np.sum(rated, axis=0, dtype=np.float64))
-        return cls(len(rated), sums, squares, float(np.sum(logs)), float(np.sum(logs**2)), crossed)
+        weights = counts[counts > 0]
+        return cls(
+            len(rated), sums, squares, float(np.sum(logs)), float(np.sum(logs**2)), crossed, float(np.sum(weights)),
+            float(weights @ logs),
+        )  # fmt: skip
 
     def __add__(self, other: RowSums) -> RowSums:
         return RowSums(*(mine + theirs for mine, theirs in zip(_numbers(self), _numbers(other), strict=True)))
@@ -131,6 +144,11 @@ class RowSums:
     def middle(self) -> float:
         """Return the mean of log(1 + n)."""
         return self.logs / max(1, self.rows)
+
+    @property
+    def usual(self) -> float:
+        """Return the mean of log(1 + n) over ratings."""
+        return self.rated_logs / max(1.0, self.ratings)
 
     @property
     def spread(self) -> float:
@@ -155,7 +173,7 @@ def draw_prior(total: RowSums, stream: Stream, side: str) -> RowPrior:
     mean, slope = generator.standard_normal((2, len(about))) / np.sqrt(precision)
     mean = total.sums / weight + mean / np.sqrt(weight)
     slope = crossed / slope_weight + slope / np.sqrt(slope_weight)
-    return RowPrior(mean, precision, slope / spread if spread else np.zeros(len(slope)), middle, spread)
+    return RowPrior(mean, precision, slope / spread if spread else np.zeros(len(slope)), middle, spread, total.usual)
 
 
 def first_prior(total: RowSums, others: RowSums, evidence: float) -> RowPrior:
@@ -174,7 +192,7 @@ def first_prior(total: RowSums, others: RowSums, evidence: float) -> RowPrior:
     variance = np.maximum(total.squares / max(1, total.rows) - mean**2, LEAST_VARIANCE)
     told = np.maximum(evidence * others.squares / other_rows, LEAST_VARIANCE)
     precision = 1.0 / (variance / 2.0 + np.sqrt(variance**2 / 4.0 + variance / told))
-    return RowPrior(mean, precision, np.zeros(len(mean)), total.middle, total.spread)
+    return RowPrior(mean, precision, np.zeros(len(mean)), total.middle, total.spread, total.usual)
 
 
 def draw_precision(count: int, squares: Matrix, stream: Stream, name: str) -> Matrix:

@@ -6,7 +6,8 @@ Does not cover: the features (tasks/dataset/feature_rows.py), means by who rated
 The rows X of a side have the prior N(m + F Y + G Z, 1 / L), column by column: G has the features of the rows, sparse,
 and Z their effects, N(0, 1 / l). Given X a column of Z has the precision L G^T G + l. The eigenvectors of G^T G, over
 rows with ratings, make it diagonal for all columns and sweeps, so that its draws are exact (for features in general:
-Simm et al. 2017). A row without ratings has the mean that its features give it.
+Simm et al. 2017). A row without ratings has the mean that its features give it. As its number of ratings it counts that
+of the rows which ratings usually are of, since what nobody could rate yet need not be what nobody wants.
 """
 
 from __future__ import annotations
@@ -45,17 +46,22 @@ def basis_of(*grams: Matrix) -> FeatureBasis:
 
 
 def nothing_known(
-    shards: Sequence[Rows], features: Sequence[Any], users: FeatureBasis | None, items: FeatureBasis | None
-) -> Implicit:
+    shards: Sequence[Rows], features: Sequence[Any], counts: Sequence[Matrix], users: FeatureBasis | None,
+    items: FeatureBasis | None,
+) -> Implicit:  # fmt: skip
     """Return the state before the first sweep: effects of 0.
 
     Parameters
     ----------
-    shards : rows of all items; features : of these, by shard, () where there are none.
+    shards : rows of all items; features : of these, by shard, () where there are none; counts : ratings of these.
     """
     width = shards[0].shape[1]
-    effects = (np.zeros((0 if basis is None else len(basis.values), width)) for basis in (users, items))
-    return replace(Implicit.nothing(shards), known=Known(tuple(features), users, items, *effects))
+    of_users, of_items = (np.zeros((0 if basis is None else len(basis.values), width)) for basis in (users, items))
+    known = Known(
+        items=tuple(features), user_basis=users, item_basis=items, user_effects=of_users, item_effects=of_items,
+        user_lift=np.zeros(width), item_lift=np.zeros(width), unrated_items=np.concatenate(counts) == 0,
+    )  # fmt: skip
+    return replace(Implicit.nothing(shards), known=known)
 
 
 def with_user_effects(tasks: Tasks, problem: Any, users: Sequence[Any], model: Model, stream: Stream) -> Any:
@@ -77,7 +83,9 @@ def draw_user_effects(problem: UserProblem, model: Model, stream: Stream, *parts
     free = model.objective.free(known.user_effects.shape[1], "users")
     crossed = np.sum(parts, axis=0) * free
     drawn = _draw(known.user_basis, crossed, known.user_effects, problem.prior, stream, "users") * free
-    said = replace(known, user_effects=drawn, user_change=drawn - known.user_effects)
+    said = replace(
+        known, user_effects=drawn, user_change=drawn - known.user_effects, user_lift=problem.prior.lift * free
+    )
     assert problem.implicit is not None
     return replace(problem, implicit=replace(problem.implicit, known=said))
 
@@ -95,7 +103,7 @@ def with_item_effects(
     free = model.objective.free(away.shape[1], "items")
     crossed = known.sums_of_items(away) * free
     drawn = _draw(known.item_basis, crossed, known.item_effects, prior, stream, "items") * free
-    return replace(implicit, known=replace(known, item_effects=drawn))
+    return replace(implicit, known=replace(known, item_effects=drawn, item_lift=prior.lift * free))
 
 
 def known_of(implicit: Implicit | None) -> Known:

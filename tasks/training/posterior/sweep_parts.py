@@ -61,6 +61,8 @@ class Known(Weighed):
 
     items : features of all items by shard, CSR (rows, p), () for none; user_basis, item_basis : None for none;
     user_effects, item_effects : Z, float64 (p, w); user_change : of the last draw of the users' Z, None before it.
+    user_lift, item_lift : float64 (w,), added to rows without ratings (`RowPrior.lift`); unrated_items : of all items,
+    bool (items,).
     """
 
     items: tuple[Any, ...]
@@ -68,11 +70,19 @@ class Known(Weighed):
     item_basis: FeatureBasis | None
     user_effects: Matrix
     item_effects: Matrix
+    user_lift: Matrix
+    item_lift: Matrix
+    unrated_items: Matrix
     user_change: Matrix | None = None
 
     def of_items(self) -> Matrix:
-        """Return G Z of all items, (items, w)."""
-        return np.concatenate([each @ self.item_effects for each in self.items])
+        """Return G Z of all items, with the lift of those without ratings, (items, w)."""
+        said = np.concatenate([each @ self.item_effects for each in self.items])
+        return np.asarray(said + np.outer(self.unrated_items, self.item_lift))
+
+    def of_users(self, features: Any, counts: Matrix) -> Matrix:
+        """Return the same of a user shard, (users, w)."""
+        return np.asarray(features @ self.user_effects + np.outer(counts == 0, self.user_lift))
 
     def sums_of_items(self, rows: Matrix) -> Matrix:
         """Return G^T times the rows of all items, (p, w)."""
