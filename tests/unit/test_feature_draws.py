@@ -111,7 +111,8 @@ def test_effects_and_rows_equal_those_of_dense_solves(
     assert problem.implicit is not None
     drawn = [draws.draw_users(small.blocks[a], users[a], problem, of_users[a], model, stream, a) for a in range(shards)]
     found, weights = (np.concatenate([getattr(each, name) for each in drawn]) for name in ("rows", "weights"))
-    means = left @ problem.implicit.factors + of_user @ drawn_effects
+    lift = np.outer(n == 0, problem.prior.lift * free[0])
+    means = left @ problem.implicit.factors + of_user @ drawn_effects + lift
     exact = small.exact_users(rows, weights, problem, stream, means)
     np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-6)
 
@@ -125,7 +126,7 @@ def test_effects_and_rows_equal_those_of_dense_solves(
         begun, drawn = with_item_means(tasks, begun, drawn, of_items, model, stream)
     assert begun.implicit is not None
     after = np.concatenate(small.drawn_items(drawn, begun, stream).shards)
-    of_items_now = begun.implicit.means + of_item @ wanted
+    of_items_now = begun.implicit.means + of_item @ wanted + np.outer(m == 0, begun.prior.lift * free[1])
     exact = small.exact_items(found, weights, items, begun, stream, of_items_now)
     np.testing.assert_allclose(after, exact, rtol=1e-6, atol=1e-6)
 
