@@ -144,8 +144,8 @@ def _understood(name: str, values: Sequence[Any]) -> tuple[list[_Column], str]:
             return [], "constant, left out:"
         scaled = (numbers - numbers.mean()) / deviation
         return [_Column(name, rows, scaled.astype(np.float32))], "numbers:"
-    several = any(not isinstance(value, str) or "|" in value for _, value in filled)
-    words = [(row, _words_of(value) if several else [value]) for row, value in filled]
+    several = any(isinstance(value, list) or "|" in str(value) for _, value in filled)
+    words = [(row, _words_of(value) if several else [str(value)]) for row, value in filled]
     counts = Counter(word for _, own in words for word in own)
     shared = sorted(word for word, count in counts.items() if count >= _LEAST_ROWS)
     if not shared or (not several and 2 * len(counts) > len(filled)):  # as titles are
@@ -176,7 +176,7 @@ def _as_numbers(values: Sequence[Any]) -> npt.NDArray[np.float64] | None:
 
 
 def _words_of(value: Any) -> list[str]:
-    parts = value.split("|") if isinstance(value, str) else map(str, value)
+    parts = map(str, value) if isinstance(value, list) else str(value).split("|")
     return list(dict.fromkeys(word for part in parts if (word := part.strip())))
 
 
@@ -200,9 +200,12 @@ def _read_text(url: str) -> tuple[list[str], list[list[Any]]]:
             "convert it, for instance by iconv -f LATIN1 -t UTF-8"
         ) from cause
     header = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text), delimiter=max(_DELIMITERS, key=header.count))
-    found = [name.strip() for name in next(reader, [])]
-    return found, _columns(url, found, ((reader.line_num, fields) for fields in reader))
+    reader = csv.reader(io.StringIO(text), delimiter=max(_DELIMITERS, key=header.count), strict=True)
+    try:
+        found = [name.strip() for name in next(reader, [])]
+        return found, _columns(url, found, ((reader.line_num, fields) for fields in reader))
+    except csv.Error as cause:
+        raise BadInput(f"{url}:{reader.line_num}: no line of a table ({cause}); mend or remove it") from cause
 
 
 def _columns(url: str, names: Sequence[str], lines: Iterator[tuple[int, list[str]]]) -> list[list[Any]]:

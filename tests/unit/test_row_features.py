@@ -73,6 +73,14 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     np.testing.assert_allclose(films.matrix.todense()[:, 2], [-1.0, 0.0, 1.0])
 
 
+def test_days_in_parquet_are_words(tmp_path: Path) -> None:
+    url = tmp_path / "films.parquet"
+    days = pd.to_datetime(["1979-05-25", "1979-05-25", "1995-12-15", "1995-12-15"])
+    pd.DataFrame({"film": [1, 2, 3, 4], "day": days}).to_parquet(url)
+    films = read_row_features(str(url), None, "ingest.item_features")
+    assert films.names == ["day=1979-05-25 00:00:00", "day=1995-12-15 00:00:00"]
+
+
 def test_of_many_columns_the_most_frequent_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_features, "MOST_COLUMNS", 2)
     films = found(tmp_path, FILMS)
@@ -88,6 +96,7 @@ def test_of_many_columns_the_most_frequent_stay(tmp_path: Path, monkeypatch: pyt
         ("film\n1\n2\n", "one column alone"),
         ("film,title\n1,Heat\n2,M\n", "no column says anything that several rows share"),
         ("film,year\n1,1979,7\n", "films.csv:2: 3 fields where there are 2 columns"),
+        ('film,year\n1,"19"79\n', "films.csv:2: no line of a table"),
     ],
 )
 def test_what_says_nothing_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
