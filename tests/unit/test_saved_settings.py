@@ -44,7 +44,11 @@ def test_no_path_depends_on_the_folder(tmp_path: Path, monkeypatch: pytest.Monke
         {
             "root": "out",
             "synth": {"folder": "raw"},
-            "ingest": {"ratings": ["./r.csv", "more/*.csv"], "deletions": ["gone.csv"], "titles": "titles.csv"},
+            "ingest": {
+                "ratings": ["./r.csv", "more/*.csv"],
+                "deletions": ["gone.csv"],
+                **{name: f"{name}.csv" for name in ("titles", "item_features", "user_features")},
+            },
             "split": {"kind": "file", "file": "held.csv"},
             "predict": {"pairs": "pairs.csv"},
             "train": {"warm_start": True, "warm_from": "old/model"},
