@@ -61,7 +61,7 @@ class Tiny:
         mean, slope = rng.normal(size=(2, width)) / np.sqrt(priors.MEAN_WEIGHT * precision)
         counts = np.bincount(grid.i if side == "item" else grid.u, minlength=grid.shape[side == "item"])
         logs = np.log1p(counts[counts > 0])
-        prior = RowPrior(mean, precision, slope / logs.std(), float(logs.mean()), float(logs.std()), 0.0)
+        prior = RowPrior(mean, precision, slope / logs.std(), float(logs.mean()), 0.0)
         rows = rng.normal(size=(len(counts), width)) / np.sqrt(precision) + _means(prior, counts)
         place = grid.rank if side == "user" else grid.rank + 1
         return prior, rows_of(rows[:, : grid.rank], rows[:, min(place, width - 1)], side, grid.biases)

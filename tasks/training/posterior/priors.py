@@ -38,8 +38,6 @@ LEAST_VARIANCE = 1e-6
 """Of ratings about their predictions, in units of the ratings' variance: they are rounded, if nothing else."""
 NOISE_SHAPES = 2.0 ** (1.0 + np.arange(65) / 8.0)
 """What nu may be, 2 to 512. With the last all users have nearly the same noise."""
-ENDS = 2.0
-"""Of log(1 + n), in deviations: the end of what is usual."""
 LEAST_WEIGHT = 1e-6
 """Of a user, so that no root of it is 0 in float32."""
 
@@ -79,32 +77,28 @@ class RowPrior:
     """The prior of a side's rows.
 
     mean, precision : of each column, float64 (w,), the mean where log(1 + n) is `middle`, for n ratings; slope :
-    float64 (w,), how much the mean grows with log(1 + n); spread : deviation of log(1 + n) over rows with ratings;
-    usual : its mean over ratings, of the rows that they are of.
+    float64 (w,), how much the mean grows with log(1 + n); usual : mean of log(1 + n) over ratings, of the rows that
+    they are of.
     """
 
     mean: Matrix
     precision: Matrix
     slope: Matrix
     middle: float
-    spread: float
     usual: float
 
     @property
     def lift(self) -> Matrix:
         """Return by how much the mean of the usual row is above that of a row without ratings, float64 (w,)."""
-        return np.asarray(self.slope * (self.usual - self.middle - self.away(np.zeros(1))))
+        return np.asarray(self.slope * self.usual)
 
     def of(self, counts: Matrix) -> Matrix:
         """Return the mean of each row, float64 (rows, w); counts : float64 (rows,), ratings of each."""
         return np.asarray(self.mean + np.outer(self.away(counts), self.slope))
 
     def away(self, counts: Matrix) -> Matrix:
-        """Return log(1 + n) less `middle`, float64 (rows,); counts : float64 (rows,), ratings of each.
-
-        Rows without ratings may lie far outside of what the slope was learnt from, and count as its lower end.
-        """
-        return np.asarray(np.where(counts > 0, np.log1p(counts) - self.middle, -min(self.middle, ENDS * self.spread)))
+        """Return log(1 + n) less `middle`, float64 (rows,); counts : float64 (rows,), ratings of each."""
+        return np.asarray(np.log1p(counts) - self.middle)
 
 
 @dataclass(frozen=True)
@@ -173,7 +167,7 @@ def draw_prior(total: RowSums, stream: Stream, side: str) -> RowPrior:
     mean, slope = generator.standard_normal((2, len(about))) / np.sqrt(precision)
     mean = total.sums / weight + mean / np.sqrt(weight)
     slope = crossed / slope_weight + slope / np.sqrt(slope_weight)
-    return RowPrior(mean, precision, slope / spread if spread else np.zeros(len(slope)), middle, spread, total.usual)
+    return RowPrior(mean, precision, slope / spread if spread else np.zeros(len(slope)), middle, total.usual)
 
 
 def first_prior(total: RowSums, others: RowSums, evidence: float) -> RowPrior:
@@ -192,7 +186,7 @@ def first_prior(total: RowSums, others: RowSums, evidence: float) -> RowPrior:
     variance = np.maximum(total.squares / max(1, total.rows) - mean**2, LEAST_VARIANCE)
     told = np.maximum(evidence * others.squares / other_rows, LEAST_VARIANCE)
     precision = 1.0 / (variance / 2.0 + np.sqrt(variance**2 / 4.0 + variance / told))
-    return RowPrior(mean, precision, np.zeros(len(mean)), total.middle, total.spread, total.usual)
+    return RowPrior(mean, precision, np.zeros(len(mean)), total.middle, total.usual)
 
 
 def draw_precision(count: int, squares: Matrix, stream: Stream, name: str) -> Matrix:
