@@ -25,8 +25,7 @@ import pyarrow as pa
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.late import late
-from funkflow.tasks.parsing.sources.codecs import plain_name
-from funkflow.tasks.parsing.titles import plain_bytes
+from funkflow.tasks.parsing.sources.codecs import plain_name, read_text
 from funkflow.tasks.storage import files
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def read_row_features(url: str, id_column: str | int | None, setting: str) -> Ro
     if len(names) < 2:
         raise BadInput(f"{url}: one column alone: {setting} needs a column of ids and at least one more")
     place = names.index(id_column) if isinstance(id_column, str) and id_column in names else 0
-    ids = [str(value) for value in columns[place]]
+    ids = ["" if _is_empty(value) else str(value) for value in columns[place]]
     for value, count in Counter(ids).items():
         if count > 1 or not value:
             what = f"id {value!r} is there {count} times" if value else f"{count} rows have no id"
@@ -147,6 +146,8 @@ def _understood(name: str, values: Sequence[Any]) -> tuple[list[_Column], str]:
     several = any(isinstance(value, list) or "|" in str(value) for _, value in filled)
     words = [(row, _words_of(value) if several else [str(value)]) for row, value in filled]
     counts = Counter(word for _, own in words for word in own)
+    if len(counts) == 1 and len(filled) == len(values):
+        return [], "constant, left out:"
     shared = sorted(word for word, count in counts.items() if count >= _LEAST_ROWS)
     if not shared or (not several and 2 * len(counts) > len(filled)):  # as titles are
         return [], "nearly all differ, left out:"
@@ -186,19 +187,12 @@ def _read_parquet(urls: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
 
 
 def _read_text(url: str) -> tuple[list[str], list[list[Any]]]:
-    base, data = plain_name(posixpath.basename(url).lower()), plain_bytes(url)
+    base = plain_name(posixpath.basename(url).lower())
     for pattern, delimiter, names in _HEADLESS:
         if pattern.fullmatch(base):
-            lines = (line.split(delimiter) for line in data.decode("latin-1").splitlines())
+            lines = (line.split(delimiter) for line in read_text(url, "latin-1").splitlines())
             return list(names), _columns(url, names, enumerate(lines, start=1))
-    try:
-        text = data.decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as cause:
-        line = data.count(b"\n", 0, cause.start) + 1
-        raise BadInput(
-            f"{url}:{line}: wrong encoding: byte {data[cause.start]:#04x} is not UTF-8; "
-            "convert it, for instance by iconv -f LATIN1 -t UTF-8"
-        ) from cause
+    text = read_text(url, "utf-8")
     header = text.partition("\n")[0]
     reader = csv.reader(io.StringIO(text), delimiter=max(_DELIMITERS, key=header.count), strict=True)
     try:

@@ -7,7 +7,6 @@ Does not cover: finding the file (tasks/parsing/sources/sources.py) or anything 
 from __future__ import annotations
 
 import csv
-import io
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from funkflow.tasks.errors import BadInput
-from funkflow.tasks.parsing.sources.codecs import codec_of, damage, plain_name, unpack_stream
+from funkflow.tasks.parsing.sources.codecs import plain_name, read_text
 from funkflow.tasks.storage import files
 
 _YEAR_AT_END = re.compile(r"^(.*\S)\s*\((\d{4})\)\s*$")
@@ -35,21 +34,13 @@ def read_titles(url: str) -> pa.Table:
     base = plain_name(posixpath.basename(url).lower())
     if not files.exists(url):
         raise BadInput(f"{url}: no such file; check ingest.titles")
-    data = plain_bytes(url)
     form = next(((encoding, reader) for pattern, encoding, reader in _FORMS if pattern.fullmatch(base)), None)
     if form is None:
         raise BadInput(
             f"{url}: not a known file of titles; it has to be a movie_titles.txt, movies.dat, u.item or movies.csv"
         )
     encoding, reader = form
-    try:
-        text = data.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as cause:
-        line = data.count(b"\n", 0, cause.start) + 1
-        raise BadInput(
-            f"{url}:{line}: wrong encoding: byte {data[cause.start]:#04x} is not UTF-8; "
-            "convert it, for instance by iconv -f LATIN1 -t UTF-8"
-        ) from cause
+    text = read_text(url, encoding)
     rows = []
     for number, fields in enumerate(reader(text), start=1):
         if isinstance(fields, str):
@@ -64,23 +55,6 @@ def read_titles(url: str) -> pa.Table:
             "year": pa.array(years, pa.int32()),
         }
     )
-
-
-def plain_bytes(url: str) -> bytes:
-    """Return the content of a file, unpacked.
-
-    Raises
-    ------
-    BadInput
-        It is damaged.
-    """
-    data, codec = files.read_bytes(url), codec_of(url)
-    if not codec:
-        return data
-    try:
-        return unpack_stream(io.BytesIO(data), codec).read()
-    except damage(OSError) as cause:
-        raise BadInput(f"{url}: the file is damaged or cut short ({cause}); fetch it again") from cause
 
 
 def attach_titles(items: pa.Table, titles: pa.Table) -> pa.Table:

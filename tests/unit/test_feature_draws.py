@@ -19,11 +19,11 @@ from sessions import examples
 
 from funkflow.tasks.noise import Stream
 from funkflow.tasks.training.implicit.known_pairs import roots
-from funkflow.tasks.training.posterior import draws, row_features, starts
+from funkflow.tasks.training.posterior import draws, starts
 from funkflow.tasks.training.posterior.implicit import with_item_means, with_user_means
 from funkflow.tasks.training.posterior.priors import NoiseLevel, draw_precision
 from funkflow.tasks.training.posterior.row_features import basis_of, gram_of_features, nothing_known, with_user_effects
-from funkflow.tasks.training.posterior.sweep_parts import Implicit, Model
+from funkflow.tasks.training.posterior.sweep_parts import Implicit, Model, known_of
 from funkflow.tasks.training.posterior.whole_sweep import AtOnce
 
 COLUMNS = 4
@@ -103,7 +103,7 @@ def test_effects_and_rows_equal_those_of_dense_solves(
     target = (rows - problem.prior.of(n) - left @ said.factors) * rated * free[0]
     wanted = effects_of(of_user * rated, target, before.user_effects, problem.prior, free[0], stream, "users")
     problem = with_user_effects(tasks, problem, users, model, stream)
-    drawn_effects = row_features.known_of(problem.implicit).user_effects
+    drawn_effects = known_of(problem.implicit).user_effects
     np.testing.assert_allclose(drawn_effects, wanted, rtol=1e-6, atol=1e-6)
 
     if implicit == "both":
@@ -120,7 +120,7 @@ def test_effects_and_rows_equal_those_of_dense_solves(
     rated = (m > 0)[:, None]
     target = (items - begun.prior.of(m) - problem.implicit.means) * rated * free[1]
     wanted = effects_of(of_item * rated, target, before.item_effects, begun.prior, free[1], stream, "items")
-    known = row_features.known_of(begun.implicit)
+    known = known_of(begun.implicit)
     np.testing.assert_allclose(known.item_effects, wanted, rtol=1e-6, atol=1e-6)
     if implicit == "both":
         begun, drawn = with_item_means(tasks, begun, drawn, of_items, model, stream)
@@ -138,7 +138,7 @@ def test_second_factors_take_the_rows_less_the_effects_drawn_just_before() -> No
     model = replace(small.model, user_features=True)
     (of_user, _), said = described(small, rng)
     rows = small.rows(rng, "user")
-    known = row_features.known_of(said)
+    known = known_of(said)
     users = [
         starts.first_users(rows, small.counts[0][0], of_user @ known.user_effects, features=sparse.csr_array(of_user))
     ]
@@ -146,7 +146,7 @@ def test_second_factors_take_the_rows_less_the_effects_drawn_just_before() -> No
     tasks = AtOnce(small.blocks, small.counts[0])
     problem = draws.begin_sweep(start, model, stream, users[0].seen)
     problem = with_user_effects(tasks, problem, users, model, stream)
-    now = of_user @ row_features.known_of(problem.implicit).user_effects
+    now = of_user @ known_of(problem.implicit).user_effects
     there = [starts.first_users(rows, small.counts[0][0], now)]
     without = replace(problem, implicit=replace(said, known=None))
     found, wanted = (
@@ -167,7 +167,7 @@ def test_a_row_without_ratings_is_drawn_about_what_its_features_say(side: str) -
     model, drawn = replace(small.model, user_features=True), []
     (of_user, of_item), said = described(small, rng)
     means = of_user[5] if side == "users" else of_item[4]
-    known = row_features.known_of(said)
+    known = known_of(said)
     for seed in range(400):
         stream = Stream(seed, 0, 2)
         rows, items = small.rows(rng, "user"), small.rows(rng, "item")
@@ -180,7 +180,7 @@ def test_a_row_without_ratings_is_drawn_about_what_its_features_say(side: str) -
             drawn.append(noise * np.sqrt(problem.prior.precision))
         else:
             begun = draws.begin_items(problem, small.counts[1], model, stream, mine.seen)
-            effects = row_features.known_of(begun.implicit).item_effects
+            effects = known_of(begun.implicit).item_effects
             row = small.drawn_items([mine], begun, stream).shards[0][4]
             mean = begun.prior.of(np.zeros(1))[0] + begun.prior.lift + means @ effects
             drawn.append((row - mean) * np.sqrt(begun.prior.precision))

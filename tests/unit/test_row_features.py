@@ -73,6 +73,13 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     np.testing.assert_allclose(films.matrix.todense()[:, 2], [-1.0, 0.0, 1.0])
 
 
+def test_a_null_is_no_id(tmp_path: Path) -> None:
+    url = tmp_path / "films.parquet"
+    pd.DataFrame({"film": ["a", None], "year": [1979, 1995]}).to_parquet(url)
+    with pytest.raises(BadInput, match="1 rows have no id in column 'film'"):
+        read_row_features(str(url), None, "ingest.item_features")
+
+
 def test_days_in_parquet_are_words(tmp_path: Path) -> None:
     url = tmp_path / "films.parquet"
     days = pd.to_datetime(["1979-05-25", "1979-05-25", "1995-12-15", "1995-12-15"])
@@ -94,6 +101,7 @@ def test_of_many_columns_the_most_frequent_stay(tmp_path: Path, monkeypatch: pyt
         ("film,year\n1,1979\n1,1980\n", "id '1' is there 2 times in column 'film'"),
         ("film,year\n,1979\n2,1980\n", "1 rows have no id in column 'film'"),
         ("film\n1\n2\n", "one column alone"),
+        ("film,kind\n1,a\n2,a\n", "constant, left out: kind"),
         ("film,title\n1,Heat\n2,M\n", "no column says anything that several rows share"),
         ("film,year\n1,1979,7\n", "films.csv:2: 3 fields where there are 2 columns"),
         ('film,year\n1,"19"79\n', "films.csv:2: no line of a table"),

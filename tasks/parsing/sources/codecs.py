@@ -1,6 +1,6 @@
 """Names and codecs of packed files: gzip, bzip2, xz and Zstandard, alone or around a tar.
 
-Covers: recognising them by name, a stream of their plain bytes, the errors of damaged ones.
+Covers: recognising them by name, a stream of their plain bytes, the errors of damaged ones, a whole file as text.
 Does not cover: members of archives (archives.py), or files of other kinds (other_kinds.py).
 """
 
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import zlib
 from typing import IO, TYPE_CHECKING, cast
 
+from funkflow.tasks.errors import BadInput
 from funkflow.tasks.late import late
+from funkflow.tasks.storage import files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,3 +69,26 @@ def unpack_stream(packed: IO[bytes], codec: str) -> IO[bytes]:
     if codec in ("bzip2", "xz"):
         return bz2.open(packed) if codec == "bzip2" else lzma.open(packed)
     return cast("IO[bytes]", pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), "zstd"))
+
+
+def read_text(url: str, encoding: str) -> str:
+    """Return a whole file as text, unpacked, without a byte order mark.
+
+    Raises
+    ------
+    BadInput
+        It is damaged, or has another encoding; the message names the line.
+    """
+    data, codec = files.read_bytes(url), codec_of(url)
+    try:
+        plain = unpack_stream(io.BytesIO(data), codec).read() if codec else data
+    except damage(OSError) as cause:
+        raise BadInput(f"{url}: the file is damaged or cut short ({cause}); fetch it again") from cause
+    try:
+        return plain.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as cause:
+        line = plain.count(b"\n", 0, cause.start) + 1
+        raise BadInput(
+            f"{url}:{line}: wrong encoding: byte {plain[cause.start]:#04x} is not UTF-8; "
+            "convert it, for instance by iconv -f LATIN1 -t UTF-8"
+        ) from cause

@@ -47,7 +47,7 @@ from funkflow.tasks.training.posterior.priors import (
     draw_user_weights,
     first_prior,
 )  # fmt: skip
-from funkflow.tasks.training.posterior.row_features import known_of, with_item_effects
+from funkflow.tasks.training.posterior.row_features import with_item_effects
 from funkflow.tasks.training.posterior.sweep_parts import (
     AllItemSearches,
     Implicit,
@@ -58,6 +58,7 @@ from funkflow.tasks.training.posterior.sweep_parts import (
     UserDraw,
     UserProblem,
     UserSums,
+    known_of,
 )
 
 

@@ -49,7 +49,8 @@ def export_drawn_shard(
                 part = npy.read_rows(place, start, start + len(batch))
                 batch[:, draw, :rank] = part[:, :rank] * np.float32(math.sqrt(deviation))
                 batch[:, draw, rank] = part[:, bias_column] * np.float32(deviation) if biases else 0.0
-                noise[:, draw] = part[:, -1] * np.float32(precision)
+                if of_users:
+                    noise[:, draw] = part[:, -1] * np.float32(precision)
             sums.append(ColumnSums.of(batch))
             yield {"draws": batch, "noise": noise} if of_users else {"draws": batch}
 

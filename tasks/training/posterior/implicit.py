@@ -26,7 +26,7 @@ from funkflow.tasks.noise import Stream
 from funkflow.tasks.training.implicit.known_pairs import roots, sums_over_items, sums_over_users, weighted
 from funkflow.tasks.training.implicit.pair_search import PairSearch, added
 from funkflow.tasks.training.posterior.priors import RowPrior, draw_precision
-from funkflow.tasks.training.posterior.sweep_parts import Implicit, ItemProblem, Model, UserDraw, UserProblem
+from funkflow.tasks.training.posterior.sweep_parts import ItemProblem, Model, UserDraw, UserProblem, known_of
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def user_part(
     """Return a user shard's part of F^T (X - m + z L^(-1/2) - F Y), with Y before the regression."""
     away = users.away - problem.prior.of(counts)
     if users.features is not None:  # their effects were drawn just before
-        away -= users.features @ known_change(problem.implicit)
+        away -= users.features @ known_of(problem.implicit).user_change
     away += _normals(stream, "pairs of users", away.shape, shard) / np.sqrt(problem.prior.precision)
     away *= model.objective.free(away.shape[1], "users")
     return sums_over_users(blocks, weighted(away.astype(users.rows.dtype), roots(counts)))
@@ -244,14 +244,6 @@ def end_item_side(problem: ItemProblem, side: ItemSide, *users: UserDraw) -> Ite
         squares += np.einsum("uf,uf->f", each.factors, each.factors, dtype=np.float64)
     means = side.means.astype(problem.implicit.means.dtype)
     return replace(problem, implicit=replace(problem.implicit, means=means, squares=squares))
-
-
-def known_change(implicit: Implicit | None) -> Matrix:
-    """Return the change of the effects of the users' features in this sweep."""
-    assert implicit is not None
-    assert implicit.known is not None
-    assert implicit.known.user_change is not None
-    return implicit.known.user_change
 
 
 def _precision(squares: Matrix, count: int, prior: RowPrior, stream: Stream, side: str) -> Matrix:

@@ -30,6 +30,7 @@ from funkflow.tasks.training.posterior.sweep_parts import (
     Model,
     UserDraw,
     UserProblem,
+    known_of,
 )
 
 
@@ -59,7 +60,8 @@ def nothing_known(
     of_users, of_items = (np.zeros((0 if basis is None else len(basis.values), width)) for basis in (users, items))
     known = Known(
         items=tuple(features), user_basis=users, item_basis=items, user_effects=of_users, item_effects=of_items,
-        user_lift=np.zeros(width), item_lift=np.zeros(width), unrated_items=np.concatenate(counts) == 0,
+        user_change=np.zeros_like(of_users), user_lift=np.zeros(width), item_lift=np.zeros(width),
+        unrated_items=np.concatenate(counts) == 0,
     )  # fmt: skip
     return replace(Implicit.nothing(shards), known=known)
 
@@ -104,13 +106,6 @@ def with_item_effects(
     crossed = known.sums_of_items(away) * free
     drawn = _draw(known.item_basis, crossed, known.item_effects, prior, stream, "items") * free
     return replace(implicit, known=replace(known, item_effects=drawn, item_lift=prior.lift * free))
-
-
-def known_of(implicit: Implicit | None) -> Known:
-    """Return what features say, where there are any."""
-    assert implicit is not None
-    assert implicit.known is not None
-    return implicit.known
 
 
 def _draw(

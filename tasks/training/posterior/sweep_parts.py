@@ -60,7 +60,7 @@ class Known(Weighed):
     """What features say of rows (row_features.py).
 
     items : features of all items by shard, CSR (rows, p), () for none; user_basis, item_basis : None for none;
-    user_effects, item_effects : Z, float64 (p, w); user_change : of the last draw of the users' Z, None before it.
+    user_effects, item_effects : Z, float64 (p, w); user_change : of the users' Z by its last draw;
     user_lift, item_lift : float64 (w,), added to rows without ratings (`RowPrior.lift`); unrated_items : of all items,
     bool (items,).
     """
@@ -73,7 +73,7 @@ class Known(Weighed):
     user_lift: Matrix
     item_lift: Matrix
     unrated_items: Matrix
-    user_change: Matrix | None = None
+    user_change: Matrix
 
     def of_items(self) -> Matrix:
         """Return G Z of all items, with the lift of those without ratings, (items, w)."""
@@ -114,6 +114,13 @@ class Implicit(Weighed):
         shape = sum(map(len, shards)), shards[0].shape[1]
         number = shards[0].dtype
         return cls(np.zeros(shape, number), np.zeros(shape, number), np.zeros(shape[1]))
+
+
+def known_of(implicit: Implicit | None) -> Known:
+    """Return what features say, where there are any."""
+    assert implicit is not None
+    assert implicit.known is not None
+    return implicit.known
 
 
 @dataclass(frozen=True)
