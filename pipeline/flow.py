@@ -89,7 +89,10 @@ class _Run:
         result.split, paths["split"] = held_out.split, held_out.folder
         if not self._reaches("grid"):
             return
-        blocks = grid(context, dataset, held_out, settings.grid, settings.train.weighs_missing_cells)
+        self.times = settings.train.effects_of_time(dataset.timestamps, held_out.training_ratings)
+        blocks = grid(
+            context, dataset, held_out, settings.grid, settings.train.weighs_missing_cells, days=self.times != "none"
+        )
         paths["grid"] = blocks.folder
         if not self._reaches("train"):
             return
@@ -127,7 +130,7 @@ class _Run:
         job = TrainingJob(
             context, data.grid, scale, chosen, run_folder=run_folder, streamed=self.attempt.streamed, warm=warm,
             ranked=sample_rule(data.dataset, self.settings), placed=baselines.placed,
-            features=feature_places(data.dataset),
+            features=feature_places(data.dataset), times=self.times,
         )  # fmt: skip
         training: Training = ALL_METHODS[chosen.trained_as].run_function()(job)
         result.rank, result.epochs, result.best_epoch = training.rank(chosen.rank), training.epochs, training.best_epoch
@@ -239,7 +242,8 @@ class _Run:
 
     def _predict(self, context: Context, settings: Settings, run_folder: str) -> None:
         chosen, paths = settings.predict, self.result.paths
-        columns = (settings.ingest.columns.user, settings.ingest.columns.item)
+        named = settings.ingest.columns
+        columns = (named.user, named.item, named.timestamp)
         pairs = PairsFile(chosen.pairs, columns, settings.ingest.quoting, chosen.intervals)
         out = files.join(run_folder, "predictions")
         paths["predictions"] = predict(context, paths["model"], pairs, chosen.batch_pairs, folder=out, ours=True)

@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -137,13 +137,22 @@ def context(heard: Heard) -> Context:
 
 @dataclass(frozen=True)
 class Ratings:
-    """Dense ids and ratings of training and of validation."""
+    """Dense ids and ratings of training and of validation; `days` : of each, since 1970, None without times."""
 
     users: npt.NDArray[np.int32]
     items: npt.NDArray[np.int32]
     ratings: npt.NDArray[np.float32]
     is_validation: npt.NDArray[np.bool_]
     shape: tuple[int, int]
+    days: npt.NDArray[np.int64] | None = None
+
+    def with_days(self, days: int = 9) -> Ratings:
+        """Return them with days within so many, on some of which users and items are rated higher than on others."""
+        rng = np.random.default_rng(3)
+        when = rng.integers(0, days, len(self.users))
+        moods, seasons = rng.normal(size=(self.shape[0], days)), rng.normal(size=(self.shape[1], 3))
+        moved = self.ratings + 0.5 * moods[self.users, when] + 0.5 * seasons[self.items, when * 3 // days]
+        return replace(self, ratings=np.clip(moved, 1, 5).astype(np.float32), days=when + 12_000)
 
 
 def made_ratings(users: int = 60, items: int = 40, count: int = 900, rank: int = 3, seed: int = 0) -> Ratings:
@@ -172,6 +181,8 @@ def publish_ratings(context: Context, made: Ratings) -> tuple[Dataset, Split]:
     dataset_folder, split_folder = context.store.dataset("made"), context.store.split("made")
     part = "ratings.parquet/part.00000.parquet"
     table = pa.table({"user": made.users, "item": made.items, "rating": made.ratings})
+    if made.days is not None:
+        table = table.append_column("timestamp", pa.array(made.days.astype("M8[D]").astype("M8[s]")))
     checksum = files.write_table(files.join(dataset_folder, part), table)
     ids = {
         side: files.write_table(
@@ -186,6 +197,7 @@ def publish_ratings(context: Context, made: Ratings) -> tuple[Dataset, Split]:
         ratings=len(made.users),
         id_checksums=ids,
         parts=[{"path": part, "rows": len(made.users), "checksum": checksum}],
+        timestamps=made.days is not None,
     )
     dataset = dataset.publish()
     rows = np.flatnonzero(made.is_validation)

@@ -20,7 +20,7 @@ from funkflow.tasks.dataset.matches import Places, find_places, match_by_part
 from funkflow.tasks.dataset.trained_pairs import TrainedRatings, TrainingMatch
 from funkflow.tasks.evaluation.placed_ratings import errors_of_part, place_in_other, place_own
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.model.parts import ModelParts, Rows, read_side
+from funkflow.tasks.model.parts import ModelParts, Rows, read_timed_items
 from funkflow.tasks.model.score_rows import Scorer
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.score import Errors
@@ -53,7 +53,7 @@ def match_items(context: Context, dataset: Dataset, others: Sequence[Place]) -> 
 
 def item_rows(context: Context, parts: ModelParts) -> Future[Rows]:
     """Return the rows of all items of a model, which the tasks of a worker share."""
-    return submit_shared(context, "load-items", read_side, parts.items, parts.rank)
+    return submit_shared(context, "load-items", read_timed_items, parts.items, parts.rank, parts.edges)
 
 
 def placed_in_own(context: Context, stage: str, split: Split, parts: ModelParts, scratch: str) -> list[str]:
@@ -78,6 +78,6 @@ def placed_in_other(context: Context, stage: str, data: TrainingData, parts: Mod
 
 def scored(context: Context, stage: str, doing: str, pieces: Sequence[str], parts: ModelParts) -> Errors:
     """Return the errors of a model on ratings whose rows in it were found."""
-    items, by = item_rows(context, parts), Scorer(parts.rank, parts.mean, parts.scale)
+    items, by = item_rows(context, parts), Scorer(parts.rank, parts.mean, parts.scale, parts.edges is not None)
     jobs = [(pieces, number, users, items, by) for number, users in enumerate([*parts.users, None])]
     return sum(run_all(context, stage, doing, errors_of_part, jobs), Errors(0.0, 0.0, 0))

@@ -77,7 +77,8 @@ _RESIDUAL_SETS = 3
 class Size:
     """What the prediction looks at. `estimated` says that the counts come from a sample of the raw data.
 
-    `rating_bytes` : a rating in memory; `held_out` : ratings that training stops on; `counts` : ratings are counts.
+    `rating_bytes` : a rating in memory; `held_out` : ratings that training stops on; `counts` : ratings are counts;
+    `timestamps` : they have times.
     """
 
     ratings: int
@@ -88,6 +89,7 @@ class Size:
     rating_bytes: int = RATING_BYTES
     held_out: int = 0
     counts: bool = False
+    timestamps: bool = False
 
     @property
     def rows(self) -> int:
@@ -98,7 +100,8 @@ class Size:
 class Workload:
     """The size, rank, grid and workers of a training.
 
-    `streamed` : tasks read the blocks that they need; workers do not hold all. `row_means` : of train.implicit.
+    `streamed` : tasks read the blocks that they need; workers do not hold all. `row_means` : of train.implicit;
+    `timed` : there are days, for train.time.
     """
 
     size: Size
@@ -108,6 +111,7 @@ class Workload:
     threads: int
     streamed: bool = False
     row_means: bool = False
+    timed: bool = False
 
     @property
     def part(self) -> float:

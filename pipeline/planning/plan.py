@@ -123,7 +123,8 @@ def predict_for(settings: Settings, size: Size, shards: int, allowance: Allowanc
     """
     train, ingest = settings.train, settings.ingest
     row_means = train.implicit_for(size.ratings, size.rows) != "none"
-    work = Workload(size, train.rank, shards, allowance.workers, allowance.threads, row_means=row_means)
+    timed = size.timestamps and train.effects_of_time(size.timestamps, size.ratings) != "none"
+    work = Workload(size, train.rank, shards, allowance.workers, allowance.threads, row_means=row_means, timed=timed)
     held, streamed = (
         predict_bytes(each, ingest.chunk_bytes, ingest.partition_ratings, settings.train.trained_as)
         for each in (work, replace(work, streamed=True))
@@ -150,7 +151,10 @@ def recommending_need(
 def size_of_grid(grid: Grid) -> Size:
     """Return the size of a grid, with its numbers of training and validation ratings."""
     held_out = sum(part.ratings for part in grid.held_out.values())
-    return Size(grid.ratings, grid.users, grid.items, raw_bytes=0, rating_bytes=grid.rating_bytes, held_out=held_out)
+    return Size(
+        grid.ratings, grid.users, grid.items, raw_bytes=0, rating_bytes=grid.rating_bytes, held_out=held_out,
+        timestamps=bool(grid.days),
+    )  # fmt: skip
 
 
 def plan_of(settings: Settings, allowance: Allowance | None = None) -> Plan:

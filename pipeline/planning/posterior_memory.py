@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from funkflow.pipeline.planning.method_memory import READING_BYTES, Need, Workload, als_need, row_bytes
 from funkflow.pipeline.planning.sgd_memory import sgd_need
+from funkflow.pipeline.planning.time_memory import days_on_disk, sweep_bytes, time_bytes
 from funkflow.tasks.model.canonical import LEAF_ROWS
 from funkflow.tasks.model.draws.drawn_rows import GROUP_BYTES, MOST_KEPT
 from funkflow.tasks.model.draws.intervals import PAIRS_AT_ONCE
@@ -47,7 +48,8 @@ def bayes_need(work: Workload) -> Need:
     solving = (min(together, work.threads) - 1) * _CHAIN_VERSIONS * _chain_bytes(work)
     if work.row_means:
         solving += min(together, work.threads) * _REGRESSION_VERSIONS * _chain_bytes(work)
-    kept = 4 * (work.rank + 2) * size.rows * (2 * _KEPT_DRAWS + 4)
+    solving += time_bytes(work) + sweep_bytes(work, together)
+    kept = days_on_disk(work) + 4 * (work.rank + 2) * size.rows * (2 * _KEPT_DRAWS + 4)
     return Need(solves.worker + solving + _merging(work, together), 0.0, solves.disk + kept + _means_on_disk(work))
 
 

@@ -7,6 +7,7 @@ Does not cover: other methods (method_memory.py, posterior_memory.py), the proce
 from __future__ import annotations
 
 from funkflow.pipeline.planning.method_memory import HELD_OUT_BYTES, SHARD_SETS_ON_DISK, Need, Workload, row_bytes
+from funkflow.pipeline.planning.time_memory import days_on_disk, time_bytes
 from funkflow.tasks.grid.factor_shard import RowMeans
 
 _SHARD_VERSIONS = 3.5
@@ -26,7 +27,8 @@ def sgd_need(work: Workload) -> Need:
     means = _means_of_sgd(work) if work.row_means else 0.0
     shown = max(users + items + running + means + (work.reading if work.streamed else 0.0), work.reading)
     on_disk = row + (4 * RowMeans.width(work.rank) if work.row_means else 0)
-    return Need(blocks + held_out + shown, 0.0, size.rows * on_disk * SHARD_SETS_ON_DISK)
+    disk = size.rows * on_disk * SHARD_SETS_ON_DISK + days_on_disk(work)
+    return Need(blocks + held_out + shown + time_bytes(work), 0.0, disk)
 
 
 def _means_of_sgd(work: Workload) -> float:

@@ -129,6 +129,7 @@ def _size_of_files(stored: tuple[StoredFile, ...], wanted: Wanted, chunk_bytes: 
         plain_bytes + packed_bytes,
         estimated=not counts.exact or bool(packed_bytes),
         counts=prepared.form.counts,
+        timestamps=prepared.form.timestamp >= 0,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Self, TypedDict
 
-from funkflow.pipeline.root.training_records import PosteriorRecord, RankedEpochs, ShardFiles
+from funkflow.pipeline.root.training_records import PosteriorRecord, RankedEpochs, ShardFiles, TimesRecord
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
 from funkflow.tasks.dataset.hold_out import HeldOutEntry
 from funkflow.tasks.grid.scaling import StepSizes
@@ -193,7 +193,7 @@ class HeldOutShards(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class Grid(Manifest):
-    """Training ratings as `shards` x `shards` blocks, row by row, and the held-out ratings."""
+    """Training ratings as `shards` x `shards` blocks, row by row, held-out ratings, and blocks of days if wanted."""
 
     kind: ClassVar[str] = "grid"
 
@@ -215,6 +215,7 @@ class Grid(Manifest):
     kept: int
     written: int
     counts: bool = False
+    days: tuple[BlockEntry, ...] = ()
 
     def held_out_places(self, name: str) -> list[Place]:
         return self.places(self.held_out[name].shards)
@@ -230,10 +231,9 @@ class Training(Manifest):
 
     `counted` : the unit of `epochs`; `history` : (training RMSE, validation RMSE or None) of each; `start` : validation
     RMSE of the model that training started from, or its NDCG where that decides. The fields from `counted` on are of
-    some methods only. `folded` : the user shards with rows folded in after training (pipeline/stages/fold_given.py),
-    which its own manifest lists.
-    `ranked` : the NDCGs that early stopping used. `common_user` : of row solves, the row that the users of the best
-    epoch have in common. `posterior` : of draws; the shards then have a rank of their own.
+    some methods only. `folded` : user shards with rows folded in after training (pipeline/stages/fold_given.py), which
+    its own manifest lists. `ranked` : the NDCGs that early stopping used. `common_user` : of row solves, the row that
+    all users have in common. `posterior` : of draws; the shards then have a rank of their own. `times` : their effects.
     """
 
     kind: ClassVar[str] = "training"
@@ -257,6 +257,7 @@ class Training(Manifest):
     ranked: RankedEpochs | None = None
     common_user: tuple[float, ...] = ()
     posterior: PosteriorRecord | None = None
+    times: TimesRecord | None = None
 
     def rank(self, chosen: int) -> int:
         """Return the rank of the shards, where `chosen` is that of the settings."""
@@ -276,8 +277,7 @@ class Training(Manifest):
         """Return the places of the shards of "users" or "items"; of users as they are after folding in."""
         if side == "users" and self.folded:
             return [entry.place(storage.join(self.run_folder, "folded")) for entry in self.folded]
-        checkpoints = storage.join(self.run_folder, "checkpoints")
-        return [entry.place(checkpoints) for entry in self.shards[side]]
+        return [entry.place(storage.join(self.run_folder, "checkpoints")) for entry in self.shards[side]]
 
     def kept_places(self, side: str) -> list[list[Place]]:
         """Return, for each shard of "users" or "items", its places in all kept draws of a posterior."""

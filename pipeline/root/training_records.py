@@ -36,6 +36,16 @@ class KeptDraw(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TimesRecord(Entry):
+    """The mean effects of time: their names, the first days of bins but the first, and the files of all shards."""
+
+    effects: tuple[str, ...]
+    edges: tuple[int, ...]
+    users: tuple[FileEntry, ...]
+    items: tuple[FileEntry, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RankOfMean(Entry):
     """The mean of draws cut to a rank: its validation RMSE, and the RMS of its distance from the mean of all there."""
 

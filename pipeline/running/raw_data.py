@@ -38,7 +38,7 @@ def raw_data(context: Context, execution: Execution) -> tuple[Settings, str]:
         raw = synthesis.synthesise(context, settings.synth)
         execution.result.paths["raw"] = raw.folder
         if settings.ingest.transform == "none":  # the planted model is in rating units
-            truth = files.join(raw.folder, "truth")
+            truth = "" if settings.synth.moods else files.join(raw.folder, "truth")  # it knows no moods
         settings = on_synthetic(settings, raw.folder)
     if settings.split.kind == "file" and reaches("ingest"):
         refuse_missing(settings.split.file, "split.file (--validation)", settings.ingest.ratings)

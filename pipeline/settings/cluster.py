@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from funkflow.pipeline.settings.method_settings import Section
-from funkflow.pipeline.settings.train import Place
+from funkflow.pipeline.settings.method_settings import Place, Section
 from funkflow.tasks.late import late
 
 if TYPE_CHECKING:

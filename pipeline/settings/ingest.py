@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from funkflow.pipeline.settings.cluster import Bytes
-from funkflow.pipeline.settings.method_settings import Section
-from funkflow.pipeline.settings.train import Place
+from funkflow.pipeline.settings.method_settings import Place, Section
 from funkflow.tasks.parsing.format.columns import NO_COLUMN
 from funkflow.tasks.parsing.format.delimiters import DELIMITERS
 from funkflow.tasks.transform import Transform

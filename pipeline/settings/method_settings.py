@@ -1,11 +1,75 @@
 """The sections of single training methods below [train].
 
-Covers: [train.batch], [train.als] and [train.bayes]. Does not cover: settings of several methods (train.py).
+Covers: [train.batch], [train.als] and [train.bayes], paths, names of effects of time. Does not cover: settings of
+several methods (train.py).
 """
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from funkflow.pipeline.settings.methods import ALL_METHODS
+from funkflow.tasks.errors import SettingsError
+from funkflow.tasks.storage.paths import expand_home, refuse_other_encoding
+from funkflow.tasks.time_effects import BINS, EFFECTS
+
+
+def _home_path(path: str) -> str:
+    try:
+        refuse_other_encoding(path)
+        return expand_home(path)
+    except SettingsError as error:
+        raise ValueError(error.message.partition(": ")[2]) from error  # pydantic names the setting and the value
+
+
+def _effects_of_time(names: str) -> str:
+    chosen = [name.strip() for name in names.split(",")]
+    if names not in ("auto", "none") and (set(chosen) - set(EFFECTS) or len(set(chosen)) < len(chosen)):
+        raise ValueError(f"not auto, none or some of {', '.join(EFFECTS)}, each once, with commas between them")
+    return ",".join(chosen)
+
+
+Place = Annotated[str, AfterValidator(_home_path)]
+"""A path, with `~` for a home folder, or a URL."""
+
+
+TimeEffects = Annotated[str, AfterValidator(_effects_of_time)]
+"""Names of effects of time with commas between them, "auto" or "none"."""
+
+
+MEASURED_RATINGS = 4_000_000
+"""Up to so many training ratings means of rows by who rated what, and effects of time, were measured, and are the
+default. With means an epoch or a sweep takes at least twice as long, and shards are twice as large."""
+
+
+def effects_of_time(method: str, wanted: str, timestamps: bool, ratings: int) -> str:
+    """Return which effects of time a training has.
+
+    Parameters
+    ----------
+    method : of ALL_METHODS; wanted : as settings have it.
+    timestamps : whether the ratings have times; ratings : of training, auto has none above MEASURED_RATINGS.
+
+    Raises
+    ------
+    SettingsError
+        The settings name effects that the method does not have, or there are no times.
+    """
+    if "time" in ALL_METHODS[method].ignores or (wanted == "auto" and ratings > MEASURED_RATINGS):
+        return "none"
+    if wanted not in ("auto", "none") and not timestamps:
+        raise SettingsError(
+            f"train.time = {wanted!r} needs the time of each rating, and the ratings have none: leave it out, or "
+            "name their column with ingest.columns.timestamp"
+        )
+    if method == "sgd" and BINS in wanted.split(","):
+        raise SettingsError(
+            f"train.time = {wanted!r}: with train.method = 'sgd' users alone have effects of time; leave {BINS} out, "
+            "or set train.method = bayes"
+        )
+    return wanted if timestamps else "none"
 
 
 class Section(BaseModel):

@@ -80,7 +80,8 @@ def _imported(dotted: str) -> Callable[..., Any]:
 
 _TRAINING, _MEMORY = "funkflow.pipeline.training.methods", "funkflow.pipeline.planning.method_memory"
 _WARM = frozenset({"warm_start", "warm_from"})
-_IMPLICIT = frozenset({"implicit"})
+_TIME = frozenset({"time"})
+_IMPLICIT = frozenset({"implicit"}) | _TIME
 _DRAWS = frozenset({"bayes", "keep_draws"})
 _OF_SGD = frozenset({"als", "batch", "iterations", "tolerance"}) | _DRAWS
 _ALL_EPOCHS = (
@@ -149,7 +150,8 @@ METHODS: dict[str, Method] = {
 """The methods by name, in the order in which they are listed."""
 MEMBERS = Method(
     "members", "the mean of several runs of stochastic gradient descent",
-    f"{_TRAINING}.members:train_members", "funkflow.pipeline.planning.posterior_memory:members_need", _OF_SGD | _WARM,
+    f"{_TRAINING}.members:train_members", "funkflow.pipeline.planning.posterior_memory:members_need",
+    _OF_SGD | _WARM | _TIME,
     unit="member", counted="members", limit="{members} runs of at most {epochs} epochs",
     numbers=f"{_TRAINING}.members:size_of_mean", saved_ranks=2,
 )  # fmt: skip

@@ -18,6 +18,7 @@ from funkflow.pipeline.settings.ingest import FILES_ALONE
 from funkflow.pipeline.settings.ingest import ColumnSettings as ColumnSettings
 from funkflow.pipeline.settings.ingest import IngestSettings as IngestSettings
 from funkflow.pipeline.settings.method_settings import BatchSettings as BatchSettings
+from funkflow.pipeline.settings.method_settings import Place as Place
 from funkflow.pipeline.settings.method_settings import Section as Section
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.overrides import copied, override, validated
@@ -28,7 +29,6 @@ from funkflow.pipeline.settings.serving import RecommendSettings as RecommendSet
 from funkflow.pipeline.settings.split import SPLIT_BY
 from funkflow.pipeline.settings.split import SplitSettings as SplitSettings
 from funkflow.pipeline.settings.synth import SynthSettings as SynthSettings
-from funkflow.pipeline.settings.train import Place as Place
 from funkflow.pipeline.settings.train import TrainSettings as TrainSettings
 from funkflow.tasks.errors import SettingsError
 

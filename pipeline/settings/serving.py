@@ -10,8 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from funkflow.pipeline.settings.method_settings import Section
-from funkflow.pipeline.settings.train import Place
+from funkflow.pipeline.settings.method_settings import Place, Section
 from funkflow.tasks.errors import SettingsError
 
 By = Literal["mean", "lower", "upper", "thompson"]

@@ -12,8 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from funkflow.pipeline.settings.method_settings import Section
-from funkflow.pipeline.settings.train import Place
+from funkflow.pipeline.settings.method_settings import Place, Section
 from funkflow.tasks.parsing.sources.layouts import given_id
 from funkflow.tasks.redact import name_of
 

@@ -10,8 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from funkflow.pipeline.settings.method_settings import Section
-from funkflow.pipeline.settings.train import Place
+from funkflow.pipeline.settings.method_settings import Place, Section
 from funkflow.tasks.storage import files
 
 
@@ -32,10 +31,18 @@ class SynthSettings(Section):
         description="how far people rate what they will like, so that who rated what tells something "
         "(train.implicit); 0: not at all",
     )
+    moods: float = Field(
+        0.0,
+        ge=0,
+        le=3,
+        description="deviation of how a user rates from day to day, in stars, so that days tell something "
+        "(train.time); users then rate about eight films on a day; the planted model knows no moods; 0: none",
+    )
 
     def folder_under(self, root: str) -> str:
         """Return the folder: <root>/raw/<shape>-<seed>, with all else that differs from the defaults."""
         fraction = "" if self.fraction == 1 else f"-{self.fraction}"
         form = "" if self.form == "combined" else f"-{self.form}"
         selection = f"-s{self.selection:g}" if self.selection else ""
-        return self.folder or files.join(root, "raw", f"{self.shape}-{self.seed}{fraction}{form}{selection}")
+        moods = f"-m{self.moods:g}" if self.moods else ""
+        return self.folder or files.join(root, "raw", f"{self.shape}-{self.seed}{fraction}{form}{selection}{moods}")

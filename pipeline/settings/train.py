@@ -6,40 +6,26 @@ Does not cover: all other sections, and reading settings (sections.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from funkflow.pipeline.settings.method_settings import (
+    MEASURED_RATINGS,
+    AlsSettings,
+    BatchSettings,
+    BayesSettings,
+    Place,
+    Section,
+    TimeEffects,
+    effects_of_time,
 )
-
-from funkflow.pipeline.settings.method_settings import AlsSettings, BatchSettings, BayesSettings, Section
 from funkflow.pipeline.settings.methods import DEFAULT_METHOD, MEMBERS, METHODS, described_methods, without_effect
 from funkflow.tasks.errors import SettingsError
-from funkflow.tasks.storage.paths import expand_home, refuse_other_encoding
 
-
-def _home_path(path: str) -> str:
-    try:
-        refuse_other_encoding(path)
-        return expand_home(path)
-    except SettingsError as error:
-        raise ValueError(error.message.partition(": ")[2]) from error  # pydantic names the setting and the value
-
-
-MEASURED_RATINGS = 4_000_000
-"""Up to so many training ratings means of rows by who rated what were measured, and are the default. With them an epoch
-or a sweep takes at least twice as long, and shards are twice as large."""
 LEAST_A_ROW = 6
 """Ratings a row of both sides from which draws have means by who rated what. MovieTweetings and synthetic goods have
 about 3.5, and there draws with means are worse by 0.002; latest-small has 9, and they are better by 0.016."""
-
-Place = Annotated[str, AfterValidator(_home_path)]
-"""A path, with `~` for a home folder, or a URL."""
-
 
 if TYPE_CHECKING:
     MethodName = str
@@ -125,6 +111,13 @@ class TrainSettings(Section):
         description="sgd, bayes: what the pairs alone say, whatever their ratings: each item has a second factor for "
         "the users who rated it (items), each user one for the items they rated (users); auto: both up to 4 million "
         "ratings, with sgd where they explain rows; above, none",
+    )
+    time: TimeEffects = Field(
+        "auto",
+        description="sgd, bayes: effects of time, for ratings with times; names with commas between them. user_days: "
+        "how a user rates on a day; drift: how a user's ratings change over the years; item_bins (bayes): what an item "
+        "is worth in a part of the years; auto: up to 4 million ratings user_days, where users return on other days; "
+        "none",
     )
     keep_draws: int = Field(
         32,
@@ -227,8 +220,7 @@ class TrainSettings(Section):
         """Leave out what is newer than the rest and has no effect, so that ids stay what they were before."""
         content: dict[str, Any] = dumped(self)
         idle = set() if self.method == "bayes" else {"bayes", "keep_draws"} - self.model_fields_set
-        if "implicit" in METHODS[self.method].ignores:
-            idle |= {"implicit"} - self.model_fields_set
+        idle |= (METHODS[self.method].ignores & {"implicit", "time"}) - self.model_fields_set
         if self.stop_by is None:
             idle.add("stop_by")
         if self.members == 1:
@@ -264,6 +256,10 @@ class TrainSettings(Section):
         if self.method == "sgd":
             return "auto"
         return "both" if ratings >= LEAST_A_ROW * rows else "none"
+
+    def effects_of_time(self, timestamps: bool, ratings: int) -> str:
+        """Return which effects of time a training has; see `effects_of_time`."""
+        return effects_of_time(self.trained_as, self.time, timestamps, ratings)
 
     @property
     def trained_as(self) -> str:

@@ -16,6 +16,7 @@ from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Training, TrainingData
 from funkflow.pipeline.root.model_manifests import Evaluation
 from funkflow.pipeline.root.store import nothing_half_written
+from funkflow.pipeline.training.times import saved_times
 from funkflow.tasks.digits import rounded
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.parts import ModelParts
@@ -63,7 +64,11 @@ def _model_errors(context: Context, data: TrainingData, training: Training, rank
     held_out, scale = data.grid.held_out_places("validation"), data.dataset.bounds
     with spare_memory(context):
         loaded = submit_shared(context, "load-item-shards", read_shards, items, rank)
-        jobs = [(place, user, loaded, rank, training.steps, scale) for place, user in zip(held_out, users, strict=True)]
+        times = saved_times(training)
+        jobs = [
+            (place, user, loaded, rank, training.steps, scale, times, shard)
+            for shard, (place, user) in enumerate(zip(held_out, users, strict=True))
+        ]
         return _add_up(run_all(context, _STAGE, "score-model", score_saved, jobs))
 
 

@@ -18,6 +18,7 @@ from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Dataset, Training, TrainingData
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.pipeline.training.placed_grid import stored_row
+from funkflow.pipeline.training.times import saved_times
 from funkflow.tasks.dataset.id_pieces import cut_by_shard
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.model.about import About, PartEntry, read_about, refuse_missing_parts, write_about
@@ -48,6 +49,8 @@ def export(context: Context, data: TrainingData, training: Training, rank: int, 
         content: About = {**about, "l2": steps.l2, "deviation": steps.deviation}
         if training.common_user:
             content["common_user"] = [math.sqrt(steps.deviation) * each for each in training.common_user]
+        if training.times:
+            content["times"] = {"effects": list(training.times.effects), "edges": list(training.times.edges)}
         if draws:
             draws["noise_by_rating"] = _noise_by_rating(context, data, training, rank)
             content["draws"] = draws
@@ -87,14 +90,14 @@ def _export_draws(
     kept = training.posterior.kept if training.posterior else ()
     if not kept:
         return None
-    parts, priors, deviation = {}, {}, training.steps.deviation
+    parts, priors, deviation, times = {}, {}, training.steps.deviation, saved_times(training)
     precisions = [draw.noise_precision for draw in kept]
     for side, pieces in ids.items():
         target = files.join(folder, FOLDERS[side])
         jobs = [
             (
                 saved, side, biases, precisions, pieces, number, deviation,
-                files.join(target, f"part.{number:05d}.parquet"),
+                files.join(target, f"part.{number:05d}.parquet"), times and times.of_shard(side, number),
             )
             for number, saved in enumerate(training.kept_places(f"{side}s"))
         ]  # fmt: skip
@@ -116,10 +119,14 @@ def _noise_by_rating(context: Context, data: TrainingData, training: Training, r
     users, items = (training.shard_places(side) for side in ("users", "items"))
     with spare_memory(context):
         loaded = submit_shared(context, "load-item-shards", read_shards, items, rank)
-        rows = (stored_row(context, data.grid, number) for number in range(data.grid.shards))
+        times = saved_times(training)
         jobs = [
-            (row, user, loaded, rank, training.steps, data.grid.ratings) for row, user in zip(rows, users, strict=True)
-        ]
+            (
+                stored_row(context, data.grid, number), user, loaded, rank, training.steps, data.grid.ratings,
+                stored_row(context, data.grid, number, days=True) if times else None, times, number,
+            )
+            for number, user in enumerate(users)
+        ]  # fmt: skip
         sums = run_all(context, _STAGE, "measure-noise", measure_row, jobs)
     return noise_factors(functools.reduce(operator.add, sums), training.steps)
 
@@ -153,10 +160,11 @@ def _has_model(folder: str, wanted: About, draws: int) -> bool:
 
 
 def _shard_jobs(training: Training, side: str, rank: int, ids: str, folder: str) -> list[tuple[Any, ...]]:
-    target = files.join(folder, f"{side}_factors.parquet")
+    target, times = files.join(folder, f"{side}_factors.parquet"), saved_times(training)
     return [
         (
             place, rank, ids, number, training.steps.deviation, files.join(target, f"part.{number:05d}.parquet"),
+            times and times.of_shard(side, number),
         )
         for number, place in enumerate(training.shard_places(f"{side}s"))
     ]  # fmt: skip

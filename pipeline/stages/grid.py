@@ -33,10 +33,14 @@ from funkflow.tasks.training.saved_shards import write_held_out
 _STAGE = "grid"
 
 
-def grid(context: Context, dataset: Dataset, split: Split, settings: GridSettings, may_be_equal: bool = False) -> Grid:
+def grid(
+    context: Context, dataset: Dataset, split: Split, settings: GridSettings, may_be_equal: bool = False,
+    days: bool = False,
+) -> Grid:  # fmt: skip
     """Return the grid for this dataset and split; build it if it does not exist.
 
     may_be_equal : whether the training ratings may all be equal, as likes are: a ranking learns from the missing ones.
+    days : whether the grid has the days of all ratings.
 
     Raises
     ------
@@ -49,14 +53,15 @@ def grid(context: Context, dataset: Dataset, split: Split, settings: GridSetting
             f"grid.shards = {shards} exceeds the number of users ({dataset.users:,}) or items ({dataset.items:,}); "
             "lower it, or omit it for the default"
         )
-    grid_id = content_id(dataset=dataset.id, split=split.id, shards=shards, block=BLOCK_FORMAT)
+    more = {"days": True} if days else {}
+    grid_id = content_id(dataset=dataset.id, split=split.id, shards=shards, block=BLOCK_FORMAT, **more)
     folder = context.store.grid(grid_id)
     started = time.monotonic()
     made = context.existing(Grid, folder)
     values = 1 if may_be_equal else 2
     reused = made is not None
     if made is None:
-        made = _build(context, dataset, split, shards, grid_id, values)
+        made = _build(context, dataset, split, shards, grid_id, values, days)
     _refuse_too_few(made.blocks, made.ratings, made.mean, values)
     kept = f"; {made.written} blocks written, {made.kept} kept" if made.kept else ""
     summary = f"{shards} x {shards} blocks, {made.ratings:,} ratings, {made.bytes / 2**20:,.1f} MiB{kept}"
@@ -74,19 +79,26 @@ def _refuse_too_few(blocks: Sequence[BlockEntry], ratings: int, mean: float, val
         )
 
 
-def _build(context: Context, dataset: Dataset, split: Split, shards: int, grid_id: str, values: int) -> Grid:
+def _build(
+    context: Context, dataset: Dataset, split: Split, shards: int, grid_id: str, values: int, days: bool
+) -> Grid:
     folder, scratch = context.store.grid(grid_id), context.store.scratch(f"grid-{grid_id}")
     filled = {name: part for name, part in split.held_out.items() if part.ratings}
-    steps = len(dataset.parts) + shards * shards + shards * len(filled)
+    steps = (1 + days) * (len(dataset.parts) + shards * shards) + shards * len(filled)
     context.notify(StageStarted(_STAGE, steps))
     with nothing_half_written(folder, temporary=(scratch,)):
         files.remove_tree(folder)
-        cells = _scatter(context, dataset, [split.places(part.parts) for part in filled.values()], shards, scratch)
-        built = _build_blocks(context, cells, known_blocks(context.store, dataset, shards))
+        known = known_blocks(context.store, dataset, shards)
+        left_out = [split.places(part.parts) for part in filled.values()]
+        cells = _scatter(context, dataset, left_out, shards, scratch)
+        built = _build_blocks(context, cells, known)
         blocks, kept = [block for block, _ in built], sum(was_there for _, was_there in built)
+        of_days = _scatter(context, dataset, left_out, shards, files.join(scratch, "days"), days=True) if days else []
+        day_blocks = tuple(block for block, _ in _build_blocks(context, of_days, known))
         held_out = {
             name: HeldOutShards(
-                ratings=part.ratings, shards=_write_held_out(context, split.places(part.parts), name, shards, folder)
+                ratings=part.ratings,
+                shards=_write_held_out(context, split.places(part.parts), name, shards, folder, days),
             )
             for name, part in filled.items()
         }
@@ -99,9 +111,9 @@ def _build(context: Context, dataset: Dataset, split: Split, shards: int, grid_i
             users=dataset.users, items=dataset.items, mean=mean, mean_square=mean_square,
             variance=_variance(blocks, mean), bytes=sum(block.bytes for block in blocks), held_out=held_out,
             rating_bytes=max(block.rating_bytes for block in blocks), block_format=BLOCK_FORMAT,
-            blocks=tuple(blocks), kept=kept, written=len(blocks) - kept, counts=dataset.counts,
+            blocks=tuple(blocks), kept=kept, written=len(blocks) - kept, counts=dataset.counts, days=day_blocks,
         )  # fmt: skip
-        return made.publish(_files(made))
+        return (made if days else made.without("days")).publish(_files(made))
 
 
 def _variance(blocks: list[BlockEntry], mean: float) -> float:
@@ -120,7 +132,7 @@ def _variance(blocks: list[BlockEntry], mean: float) -> float:
 def _files(made: Grid) -> list[str]:
     """Return the files of the grid, relative to its folder: blocks by content, and held-out ratings."""
     own = [shard.path for part in made.held_out.values() for shard in part.shards]
-    return [*sorted({f"../../blocks/{block.checksum}.parquet" for block in made.blocks}), *own]
+    return [*sorted({f"../../blocks/{block.checksum}.parquet" for block in (*made.blocks, *made.days)}), *own]
 
 
 @dataclass
@@ -155,11 +167,13 @@ def _empty_cells(dataset: Dataset, shards: int) -> list[_Cell]:
     ]
 
 
-def _scatter(context: Context, dataset: Dataset, held_out: list[list[Place]], shards: int, scratch: str) -> list[_Cell]:
+def _scatter(
+    context: Context, dataset: Dataset, held_out: list[list[Place]], shards: int, scratch: str, days: bool = False
+) -> list[_Cell]:
     """Run the scatter tasks; return the cells, row by row. `held_out` : the places of held-out ratings, by part."""
     urls = [files.join(scratch, f"part-{number:05d}.arrow") for number in range(len(dataset.parts))]
     jobs = [
-        (*place, [places[number] for places in held_out], shards, urls[number], dataset.counts)
+        (*place, [places[number] for places in held_out], shards, urls[number], dataset.counts, days)
         for number, place in enumerate(dataset.part_places)
     ]
     cells = _empty_cells(dataset, shards)
@@ -188,7 +202,8 @@ def known_blocks(store: Store, dataset: Dataset, shards: int) -> dict[str, Block
     for name in [*homes.get(dataset.id, []), *_of_nearest_ancestor(store, dataset, homes)]:
         with suppress(DamagedFile):  # an unreadable grid has no block to reuse
             made = Grid.published(store.grid(name))
-            known |= {block.mark: block for block in made.blocks if block.extremes is not None} if made else {}
+            blocks = (*made.blocks, *made.days) if made else ()
+            known |= {block.mark: block for block in blocks if block.extremes is not None}
     return known
 
 
@@ -229,7 +244,9 @@ def _build_blocks(context: Context, cells: list[_Cell], known: dict[str, BlockEn
     ]
 
 
-def _write_held_out(context: Context, parts: list[Place], name: str, shards: int, folder: str) -> tuple[FileEntry, ...]:
-    jobs = [(parts, shards, shard, files.join(folder, name, f"{shard:05d}.parquet")) for shard in range(shards)]
+def _write_held_out(
+    context: Context, parts: list[Place], name: str, shards: int, folder: str, days: bool
+) -> tuple[FileEntry, ...]:
+    jobs = [(parts, shards, shard, files.join(folder, name, f"{shard:05d}.parquet"), days) for shard in range(shards)]
     written = run_all(context, _STAGE, f"hold-out-{name}", write_held_out, jobs)
     return tuple(map(FileEntry.read, written))

@@ -7,6 +7,7 @@ Does not cover: reading pairs (tasks/parsing/pairs.py), the prediction (tasks/mo
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,13 +34,13 @@ _OUTPUTS = ("manifest.json", "predictions.parquet", "predictions.txt", SCRATCH)
 
 @dataclass(frozen=True)
 class PairsFile:
-    """A file of (user, item) pairs. `columns` : of users and of items, if they have other names than usual.
+    """A file of (user, item) pairs. `columns` : of users, items and times, if they have other names than usual.
 
     `quoting` : whether quotes have their meaning. `intervals` : whether they are predicted with intervals.
     """
 
     url: str
-    columns: tuple[str | int | None, str | int | None] = (None, None)
+    columns: Sequence[str | int | None] = ()
     quoting: Quoting = "auto"
     intervals: bool = False
 

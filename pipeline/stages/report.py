@@ -143,7 +143,7 @@ def _sum_errors(
     scratch = context.store.scratch(f"report-{context.attempt}")
     with nothing_half_written(temporary=(scratch,)):
         pieces = placed_in_own(context, _STAGE, split, parts, scratch)
-        by = Scorer(parts.rank, parts.mean, parts.scale)
+        by = Scorer(parts.rank, parts.mean, parts.scale, parts.edges is not None)
         shards, of_rows = (len(parts.users), len(parts.items)), (counts.place("users"), counts.place("items"))
         measured = BreakdownJob(tuple(pieces), by, *of_rows, shards, ruler)
         items = item_rows(context, parts)

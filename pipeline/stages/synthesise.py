@@ -41,7 +41,7 @@ def synthesise(context: Context, settings: SynthSettings) -> Synthetic:
         The folder holds something else, or the fraction is too small.
     """
     started = time.monotonic()
-    sizes = plan_set(settings.shape, settings.fraction, settings.seed, settings.selection)
+    sizes = plan_set(settings.shape, settings.fraction, settings.seed, settings.selection, settings.moods)
     folder = settings.folder_under(context.store.root)
     set_id = content_id(recipe=RECIPE, form=settings.form, **sizes.content)
     made = Synthetic.published(folder)

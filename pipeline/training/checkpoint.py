@@ -41,7 +41,8 @@ class Search(Entry):
 class DrawState(Entry):
     """The state of sampling beside its files (methods/bayes_graph.py).
 
-    `noise_...` : tau and nu of each chain; `squares` : of what the pairs say (tasks/training/posterior/sweep_parts.py).
+    `noise_...` : tau and nu of each chain; `squares` : of what the pairs say (tasks/training/posterior/sweep_parts.py);
+    `time_levels` : precisions of effects of time of each chain, () without.
     """
 
     noise_precisions: tuple[float, ...]
@@ -52,6 +53,7 @@ class DrawState(Entry):
     whole: float = 0.0
     noise_variances: float = 0.0
     squares: tuple[tuple[float, ...], ...] = ()
+    time_levels: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,7 @@ class ResumePoint(Entry):
 
     `users`, `items` : of sgd and batch, a file a shard; of funk, a file a factor. `search` : of batch only.
     `passes`, `ended` : of funk only, the passes for each factor, and the reason for ending. `sampling` : of bayes only.
+    `times` : of sgd, a file a user shard, where time has effects.
     """
 
     users: tuple[FileEntry, ...]
@@ -68,6 +71,7 @@ class ResumePoint(Entry):
     passes: tuple[int, ...] = ()
     ended: str | None = None
     sampling: DrawState | None = None
+    times: tuple[FileEntry, ...] = ()
 
     @classmethod
     def of(
@@ -78,13 +82,13 @@ class ResumePoint(Entry):
         others = ([] if search else ["search"]) + ([] if passes else ["passes", "ended"])
         point = cls(
             users=entries["users"], items=entries["items"], search=search, passes=tuple(passes), ended=ended,
-            sampling=sampling,
+            sampling=sampling, times=tuple(entries.get("times", ())),
         )  # fmt: skip
-        return point.without(*others, *([] if sampling else ["sampling"]))
+        return point.without(*others, *([] if sampling else ["sampling"]), *([] if point.times else ["times"]))
 
     @property
     def entries(self) -> ShardFiles:
-        return {"users": self.users, "items": self.items}
+        return {"users": self.users, "items": self.items, **({"times": self.times} if self.times else {})}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +121,7 @@ class Checkpoint(Entry):
             best_epoch=self.best_epoch,
             history=tuple((row[0] or 0.0, row[1]) for row in self.history),
             start=self.start,
-            shards=self.best,
+            shards={side: self.best[side] for side in ("users", "items")},
             seconds=self.seconds,
             cpu_target=self.cpu_target,
             steps=steps,
@@ -191,7 +195,7 @@ def _distinct_entries(checkpoint: Checkpoint) -> list[FileEntry]:
     sampling = checkpoint.current.sampling
     kept = [{"users": draw.users, "items": draw.items} for draw in (sampling.kept if sampling else ())]
     parts = (checkpoint.current.entries, checkpoint.best, *kept)
-    return list({entry.path: entry for part in parts for side in ("users", "items") for entry in part[side]}.values())
+    return list({entry.path: entry for part in parts for side in part.values() for entry in side}.values())
 
 
 def _manifest_name(epoch: int) -> str:

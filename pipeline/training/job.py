@@ -40,6 +40,7 @@ class TrainingJob:
     ranked : how rankings are measured after each epoch; None: they are not.
     placed : the grid as it lies on the workers already; None: it does not.
     features : of "user" and "item", where the dataset has them (tasks/dataset/feature_rows.py).
+    times : the effects of time, as `calendar_of` takes them (tasks/training/times/row_days.py).
     """
 
     context: Context
@@ -52,6 +53,7 @@ class TrainingJob:
     ranked: SampleRule | None = None
     placed: PlacedGrid | None = None
     features: Mapping[str, Place] = field(default_factory=dict)
+    times: str = "none"
 
     @property
     def stop_on(self) -> str | None:
@@ -61,7 +63,7 @@ class TrainingJob:
     @property
     def source(self) -> GridSource:
         """The files that workers load."""
-        return GridSource(self.grid, self.stop_on, self.streamed)
+        return GridSource(self.grid, self.stop_on, self.streamed, days=self.times != "none" and bool(self.grid.days))
 
     @property
     def folder(self) -> str:

@@ -52,6 +52,7 @@ def reuse_or_train(
         manifest = train().compact()
     kept = manifest.posterior.kept if manifest.posterior else ()
     sides = (*manifest.shards.values(), *(side for draw in kept for side in (draw.users, draw.items)))
+    sides += (manifest.times.users, manifest.times.items) if manifest.times else ()
     manifest = manifest.publish([f"../checkpoints/{entry.path}" for side in sides for entry in side])
     context.notify(StageFinished(STAGE, time.monotonic() - started, summary(manifest)))
     return manifest

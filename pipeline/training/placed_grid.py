@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from dask.base import annotate
@@ -22,6 +22,7 @@ from funkflow.tasks.grid.block import StoredRow
 from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.visit_order import shares_for
 from funkflow.tasks.training.score import no_held_out, read_held_out
+from funkflow.tasks.training.times.row_days import row_days
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,18 @@ class GridSource:
     """The files that workers load.
 
     `held_out` : name of the ratings to score; None: none. `streamed` : each task reads the blocks that it needs.
+    `days` : whether days are loaded, too.
     """
 
     grid: Grid
     held_out: str | None
     streamed: bool = False
+    days: bool = False
 
 
 @dataclass(frozen=True)
 class PlacedGrid:
-    """The data of an epoch: for each user shard, its row of blocks and its validation ratings.
+    """The data of an epoch: for each user shard, its row of blocks, its validation ratings, and days if wanted.
 
     `rows` : futures of blocks that stay on the workers; if streamed, the paths, and each task reads the block that it
     needs. `shares` : number of shares; `shares_a_worker` : how many of them a worker has; `workers` : addresses of the
@@ -51,6 +54,7 @@ class PlacedGrid:
     shares: int
     shares_a_worker: int
     workers: list[str]
+    days: list[Any] = field(default_factory=list)
 
     @property
     def scored(self) -> bool:
@@ -96,11 +100,14 @@ def load_grid(context: Context, source: GridSource, name: str, before: PlacedGri
     homes = [workers[row * shares // shards % len(workers)] for row in range(shards)]
     rows: list[Any] = [None] * shards
     held_out: list[Any] = [None] * shards
+    days: list[Any] = [None] * shards
     if before is not None:
         rows = _in_place(context, before.rows, homes)
         if source.held_out == before.source.held_out:
             held_out = _in_place(context, before.held_out, homes)
-        for each in {*before.rows, *before.held_out} - {*rows, *held_out}:
+        if source.days and before.days:
+            days = _in_place(context, before.days, homes)
+        for each in {*before.rows, *before.held_out, *before.days} - {*rows, *held_out, *days}:
             if isinstance(each, Future):
                 each.release()  # else whoever holds `before` keeps it on its worker
     return PlacedGrid(
@@ -116,6 +123,12 @@ def load_grid(context: Context, source: GridSource, name: str, before: PlacedGri
         shares=shares,
         shares_a_worker=-(-shares // len(workers)),
         workers=workers,
+        days=[
+            here or _load_days(context, source, row, home, name)
+            for row, (here, home) in enumerate(zip(days, homes, strict=True))
+        ]
+        if source.days
+        else [],
     )
 
 
@@ -128,10 +141,10 @@ def _in_place(context: Context, loaded: Sequence[Any], homes: list[str]) -> list
     ]
 
 
-def stored_row(context: Context, grid: Grid, row: int) -> StoredRow:
-    """Return the files of the blocks of a user shard."""
-    shards = grid.shards
-    checksums = [block.checksum for block in grid.blocks[row * shards : (row + 1) * shards]]
+def stored_row(context: Context, grid: Grid, row: int, days: bool = False) -> StoredRow:
+    """Return the files of the blocks of a user shard; days : of its blocks of days."""
+    shards, blocks = grid.shards, grid.days if days else grid.blocks
+    checksums = [block.checksum for block in blocks[row * shards : (row + 1) * shards]]
     shapes = [(shard_rows(grid.users, shards, row), shard_rows(grid.items, shards, column)) for column in range(shards)]
     return StoredRow(context.store.blocks, tuple(checksums), tuple(shapes))
 
@@ -141,6 +154,11 @@ def _load_row(context: Context, source: GridSource, row: int, home: str, name: s
     if source.streamed:
         return stored
     return context.client.submit(stored.read, key=f"load-blocks-{name}-{row}", **near(home))
+
+
+def _load_days(context: Context, source: GridSource, row: int, home: str, name: str) -> Future[Any]:
+    stored = stored_row(context, source.grid, row, days=True)
+    return context.client.submit(row_days, stored, key=f"load-days-{name}-{row}", **near(home))
 
 
 def _load_held_out(context: Context, source: GridSource, row: int, home: str, name: str) -> Future[Any]:

@@ -97,7 +97,7 @@ def break_down(job: BreakdownJob, part: int, users: Place, items: Rows) -> Break
     trained_users, by_dense = npy.read_array(*job.user_counts)[part::user_shards], npy.read_array(*job.item_counts)[0]
     trained_items = np.concatenate([by_dense[shard::item_shards] for shard in range(item_shards)])
     total = None
-    rows = rows_of_part(users, job.by.rank)
+    rows = rows_of_part(users, job.by)
     for ratings, predicted in score_pieces(job.pieces, part, rows, items, job.by):
         if not len(predicted):
             continue

@@ -17,8 +17,9 @@ import pyarrow as pa
 from funkflow.tasks.dataset.matches import Places, read_match
 from funkflow.tasks.dataset.sorting import stable_order
 from funkflow.tasks.dataset.trained_pairs import known_pairs
+from funkflow.tasks.grid.scatter import days_of
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.model.parts import Rows, read_part_rows, rows_of_own, split_places
+from funkflow.tasks.model.parts import Rows, read_part_rows, read_timed_users, rows_of_own, split_places
 from funkflow.tasks.model.score_rows import Scorer, score_pairs
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_groups import read_groups, write_groups
@@ -39,6 +40,11 @@ class RatingsByRow:
     item_rows: _Rows
     ratings: npt.NDArray[np.float64]
     timestamps: npt.NDArray[np.datetime64] | None
+
+    @property
+    def days(self) -> npt.NDArray[np.int64] | None:
+        """Days since 1970, int64 (n,), of each rating."""
+        return None if self.timestamps is None else days_of(self.timestamps)
 
 
 def place_own(validation: Place, user_counts: Sequence[int], item_counts: Sequence[int], url: str) -> str:
@@ -63,7 +69,7 @@ def place_in_other(
     number : of the part.
     users, items : rows of the dataset's users, by part, and of its items in the model (tasks/dataset/matches.py).
     """
-    table = files.read_table(validation[0], ["user", "item", "rating"], validation[1])
+    table = files.read_table(validation[0], expected_checksum=validation[1])
     is_inside, own_users, own_items = known_pairs(table)
     write_by_row(
         url, table.filter(pa.array(is_inside)), read_match(users, number).of(own_users), items[own_items], user_counts
@@ -107,22 +113,20 @@ def score_pieces(
     """Yield the ratings of one part of the users, piece by piece, with their scores, float64 (n,)."""
     for url in pieces:
         ratings = read_by_row(url, part)
-        yield ratings, score_pairs(users, items, ratings.user_rows, ratings.item_rows, by)
+        yield ratings, score_pairs(users, items, ratings.user_rows, ratings.item_rows, by, days=ratings.days)
 
 
 def errors_of_part(pieces: Sequence[str], part: int, users: Place | None, items: Rows, by: Scorer) -> Errors:
     """Return the errors of a model on the ratings of one part of its users; None: of missing users."""
     total = Errors(0.0, 0.0, 0)
-    for rows, scores in score_pieces(pieces, part, rows_of_part(users, by.rank), items, by):
+    for rows, scores in score_pieces(pieces, part, rows_of_part(users, by), items, by):
         errors = rows.ratings - scores
         total += Errors(float(np.sum(errors**2)), float(np.sum(np.abs(errors))), len(errors))
     return total
 
 
-def rows_of_part(users: Place | None, rank: int) -> Rows:
-    """Read biases and factors of a part of the users; no rows for None, the missing users."""
-    return (
-        Rows(np.empty(0, np.float32), np.empty((0, rank), np.float32))
-        if users is None
-        else read_part_rows(*users, rank)
-    )
+def rows_of_part(users: Place | None, by: Scorer) -> Rows:
+    """Read a part of the users, with the effects of time of a model that has some; no rows for None, missing users."""
+    if users is None:
+        return Rows(np.empty(0, np.float32), np.empty((0, by.rank), np.float32))
+    return (read_timed_users if by.timed else read_part_rows)(*users, by.rank)

@@ -47,7 +47,7 @@ class Group:
 
 def scatter_part(
     part_url: str, checksum: str, removed: Sequence[tuple[str, str]], shards: int, scratch_url: str,
-    counts: bool = False,
+    counts: bool = False, days: bool = False,
 ) -> list[Group]:  # fmt: skip
     """Write the training ratings of one dataset part to `scratch_url`, in groups of one block's.
 
@@ -57,6 +57,7 @@ def scatter_part(
     ----------
     removed : (url, checksum) of the held-out files whose `row` column names positions in this part to leave out.
     counts : keep three digits of each rating, which is a count, so that a block has few different ones.
+    days : in place of each rating write its day, counted from 1970, for a block of days.
 
     Returns
     -------
@@ -67,16 +68,25 @@ def scatter_part(
     for url, held_out_checksum in removed:
         rows = files.read_table(url, ["row"], expected_checksum=held_out_checksum)["row"].to_numpy()
         is_left_out[rows[rows >= 0]] = True
-    for stretch in part.stretches(_DATASET_COLUMNS):
-        users, items, ratings = (stretch[column].to_numpy() for column in _DATASET_COLUMNS)
+    columns = (*_DATASET_COLUMNS[:2], "timestamp" if days else "rating")
+    for stretch in part.stretches(columns):
+        users, items, ratings = (stretch[column].to_numpy() for column in columns)
         begin, end = end, end + len(users)
-        ratings = with_three_digits(ratings) if counts else ratings + _ZERO
+        if days:
+            ratings = days_of(ratings).astype(np.float32)
+        else:
+            ratings = with_three_digits(ratings) if counts else ratings + _ZERO
         is_long = part.num_rows >= FEW_ROWS
         cut, fingerprints = cut_part(users, items, ratings, is_left_out[begin:end], shards, is_long)
         cuts.append(cut)
         groups += [Group(*of_piece) for of_piece in zip(cut.blocks, cut.sizes, fingerprints, strict=True)]
     write_pieces(scratch_url, cuts)
     return groups
+
+
+def days_of(times: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:
+    """Return the day of each time, counted from 1970, int64 (n,)."""
+    return times.astype("datetime64[D]").astype(np.int64)
 
 
 def with_three_digits(counts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -42,6 +42,7 @@ def _score_ratings(  # type: ignore[no-untyped-def]
     deviation,
     least,
     greatest,
+    offsets,
 ):
     """Return the sums of squared and of absolute errors of the clipped predictions, in rating units.
 
@@ -54,6 +55,7 @@ def _score_ratings(  # type: ignore[no-untyped-def]
     user_rows, item_rows : int32 (n,); ratings : float32 (n,), in rating units.
     mean, deviation : float64, undo centring and scaling.
     least, greatest : float64, the clipping scale (may be infinite).
+    offsets : float64 (n,), added to each prediction before it is scaled; (0,): nothing is.
     """
     rank = user_factors.shape[1]
     squared = 0.0
@@ -71,6 +73,8 @@ def _score_ratings(  # type: ignore[no-untyped-def]
             score += user_states[a, BIAS]
         if b >= 0:
             score += item_states[b, BIAS]
+        if len(offsets):
+            score += float32(offsets[n])
         predicted = min(max(mean + deviation * float64(score), least), greatest)
         error = float64(ratings[n]) - predicted
         squared += error * error
@@ -83,6 +87,11 @@ def score_ratings() -> Callable[..., tuple[float, float, float]]:
     """Return `_score_ratings`, compiled."""
     index, numbers = types.Array(int32, 1, "C", readonly=True), types.Array(float32, 1, "C", readonly=True)
     signature = types.UniTuple(float64, 3)(
-        index, index, numbers, *[types.Array(float32, 2, "C", readonly=True)] * 4, *[float64] * 4
+        index,
+        index,
+        numbers,
+        *[types.Array(float32, 2, "C", readonly=True)] * 4,
+        *[float64] * 4,
+        types.Array(float64, 1, "C", readonly=True),
     )
     return compiled(signature, error_model="numpy", fastmath=set(FAST_MATH))(_score_ratings)

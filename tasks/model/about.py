@@ -31,6 +31,13 @@ class PartEntry(TypedDict):
     checksum: str
 
 
+class TimesAbout(TypedDict):
+    """Effects of time: their names, and the first days of bins but the first, from 1970 (tasks/model/times/)."""
+
+    effects: list[str]
+    edges: list[int]
+
+
 class About(TypedDict, total=False):
     """The content of `model.json`. `write_about` adds the first six; the others are optional."""
 
@@ -66,6 +73,7 @@ class About(TypedDict, total=False):
     planted: dict[str, int]
     noise_deviation: float
     draws: DrawsAbout
+    times: TimesAbout
 
 
 def read_about(folder: str) -> About:

@@ -6,6 +6,7 @@ Does not cover: training (tasks/training/sgd.py), or export shard by shard from 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,8 +24,8 @@ from funkflow.tasks.model.draws.intervals import Intervals
 from funkflow.tasks.model.forms.in_memory import Forms, factor_table
 from funkflow.tasks.model.html_tables import html_facts
 from funkflow.tasks.model.items import Recommender
-from funkflow.tasks.model.parts import Rows, factor_columns
-from funkflow.tasks.model.score_rows import Scorer, score_pairs
+from funkflow.tasks.model.parts import factor_columns
+from funkflow.tasks.model.score_rows import PairScores
 from funkflow.tasks.redact import masked_content
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import NAMES, Transform, as_ratings
@@ -36,7 +37,7 @@ else:
 
 
 @dataclass(frozen=True, repr=False)
-class Model(Recommender, Algebra, Intervals, Forms):
+class Model(PairScores, Recommender, Algebra, Intervals, Forms):
     """A factor model: rating = mean + b_u + b_i + <u, v>, clipped to the scale.
 
     With ingest.transform = "log1p" the formula gives log(1 + rating), and `predict` transforms it back.
@@ -86,39 +87,6 @@ class Model(Recommender, Algebra, Intervals, Forms):
         """Transform of the ratings in training; with "log1p" all numbers are of log(1 + rating)."""
         return self.about.get("transform", "none")
 
-    def predict(self, users: Any, items: Any, clip: bool = True) -> npt.NDArray[np.float64]:
-        """Predict the rating of each (user, item) pair.
-
-        Parameters
-        ----------
-        users, items : array-like (n,)
-            Raw ids. An id that the model does not have adds neither bias nor factors to the prediction.
-        clip : bool
-            Clip to the model's scale.
-
-        Returns
-        -------
-        float64 (n,)
-            In rating units.
-
-        Raises
-        ------
-        BadInput
-            `users` and `items` differ in length, or are text while the model's ids are numbers, or vice versa.
-        """
-        return np.asarray(as_ratings(self.score(users, items, clip), self.transform), dtype=np.float64)
-
-    def score(self, users: Any, items: Any, clip: bool = True) -> npt.NDArray[np.float64]:
-        """Predict as `predict` does, but on the scale of training, on which RMSE and MAE are measured.
-
-        Parameters
-        ----------
-        users, items, clip : as for `predict`.
-        """
-        users_there, items_there = Rows(self.user_biases, self.user_factors), Rows(self.item_biases, self.item_factors)
-        by = Scorer(self.rank, self.mean, self.scale)
-        return score_pairs(users_there, items_there, *self._rows(users, items), by, clip)
-
     def knows(self, users: Any, items: Any) -> npt.NDArray[np.bool_]:
         """Return for each (user, item) pair whether the model has both, bool (n,).
 
@@ -126,7 +94,7 @@ class Model(Recommender, Algebra, Intervals, Forms):
         ----------
         users, items : array-like (n,) of raw ids.
         """
-        user_rows, item_rows = self._rows(users, items)
+        user_rows, item_rows = self._rows_of_pairs(users, items)
         return (user_rows >= 0) & (item_rows >= 0)
 
     def known_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp] | slice:
@@ -189,16 +157,10 @@ class Model(Recommender, Algebra, Intervals, Forms):
         facts += [(name.replace("_", " "), str(about[name])) for name in ("run_id", "epochs") if about.get(name)]
         return html_facts("Model", facts)
 
-    def _rows(self, users: Any, items: Any) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        user_rows, item_rows = self.found_rows(users, "users"), self.found_rows(items, "items")
-        if len(user_rows) != len(item_rows):
-            raise BadInput(f"predict: {len(user_rows)} users but {len(item_rows)} items; give one item for each user")
-        return user_rows, item_rows
-
     def save(self, folder: str, part_rows: int | None = None) -> None:
         """Write the open form under `folder`; `model.json` last, so that a half-written model does not load.
 
-        The draws of a posterior stay with the model that training exported.
+        The draws of a posterior and effects of time stay with the model that training exported.
 
         Parameters
         ----------
@@ -214,7 +176,8 @@ class Model(Recommender, Algebra, Intervals, Forms):
         }
         id_types = {"user": _id_kind(self.user_ids), "item": _id_kind(self.item_ids)}
         about: About = {**self.about, "id_types": id_types}
-        about.pop("draws", None)
+        for name in ("draws", "times"):
+            about.pop(name, None)  # type: ignore[misc]
         write_about(folder, self.mean, self.scale, rank=self.rank, parts=parts, about=about)
 
     @classmethod
@@ -242,24 +205,32 @@ class Model(Recommender, Algebra, Intervals, Forms):
 
 
 def write_factor_table(
-    url: str, raw_ids: npt.NDArray[Any] | pa.Array, biases: npt.NDArray[np.float32], factors: npt.NDArray[np.float32]
-) -> PartEntry:
+    url: str, raw_ids: npt.NDArray[Any] | pa.Array, biases: npt.NDArray[np.float32], factors: npt.NDArray[np.float32],
+    more: Mapping[str, pa.Array] | None = None,
+) -> PartEntry:  # fmt: skip
     """Write one part of a factor table: raw_id, bias, factors as a fixed-size list of float32.
 
-    raw_ids (n,); biases float32 (n,); factors float32 (n, k). Returns the entry of the part in `model.json`.
+    raw_ids (n,); biases float32 (n,); factors float32 (n, k); more : other columns, of effects of time.
+    Returns the entry of the part in `model.json`.
     """
     table = factor_table(pa.array(raw_ids), biases, factors)
+    for name, column in (more or {}).items():
+        table = table.append_column(name, column)
     # Factors are almost random: compression would cost more than the rest of the export.
     checksum = files.write_table(url, table, compression="none", dictionaries=["raw_id"])
     return {"path": url.rsplit("/", 1)[1], "rows": table.num_rows, "bytes": files.size(url), "checksum": checksum}
 
 
 def _write_parts(place: str, columns: tuple[npt.NDArray[Any], ...], part_rows: int | None) -> list[PartEntry]:
-    rows = max(1, len(columns[0]))
+    ids, biases, factors = columns
+    rows = max(1, len(ids))
     starts = range(0, rows, part_rows or rows)
     return [
         write_factor_table(
-            files.join(place, f"part.{number:05d}.parquet"), *(each[start : start + starts.step] for each in columns)
+            files.join(place, f"part.{number:05d}.parquet"),
+            ids[start : start + starts.step],
+            biases[start : start + starts.step],
+            factors[start : start + starts.step],
         )
         for number, start in enumerate(starts)
     ]

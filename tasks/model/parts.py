@@ -7,7 +7,7 @@ Does not cover: writing (model.py), `model.json` (about.py), or predictions (sco
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.model.about import SIDES, About, Place, SideName, part_files, scale_of
 from funkflow.tasks.model.canonical import Matrix, largest_of_q, qr_r, with_biases
+from funkflow.tasks.model.times.effects import ITEM_COLUMN, USER_COLUMNS, ItemBins, UserDays
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_arrays import numbers_of
 from funkflow.tasks.transform import Transform
@@ -35,10 +36,14 @@ class ModelPart:
 
 @dataclass(frozen=True)
 class Rows(Weighed):
-    """Some rows of one side without raw ids: biases float32 (n,), factors float32 (n, k)."""
+    """Some rows of one side without raw ids: biases float32 (n,), factors float32 (n, k).
+
+    times : effects of time beside those of the last days, where the model has some, and they were read.
+    """
 
     biases: npt.NDArray[np.float32]
     factors: npt.NDArray[np.float32]
+    times: UserDays | ItemBins | None = None
 
     def take(self, rows: npt.NDArray[np.integer]) -> Rows:
         """Return some of the rows."""
@@ -51,7 +56,10 @@ class Rows(Weighed):
 
 @dataclass(frozen=True)
 class ModelParts:
-    """Places and row counts of the parts of a saved model, in its order, and the numbers that all parts share."""
+    """Places and row counts of the parts of a saved model, in its order, and the numbers that all parts share.
+
+    edges : of the bins of its effects of time; None: it has none.
+    """
 
     users: tuple[Place, ...]
     items: tuple[Place, ...]
@@ -61,6 +69,7 @@ class ModelParts:
     mean: float
     scale: tuple[float, float] | None
     transform: Transform = "none"
+    edges: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, folder: str, about: About) -> ModelParts:
@@ -70,6 +79,7 @@ class ModelParts:
         return cls(
             users=users, items=items, user_counts=user_counts, item_counts=item_counts, rank=int(about["rank"]),
             mean=float(about["mean"]), scale=scale_of(about), transform=about.get("transform", "none"),
+            edges=edges_of(about),
         )  # fmt: skip
 
     def user_part(self, number: int) -> ModelPart:
@@ -107,10 +117,42 @@ def read_part_rows(url: str, expected_checksum: str, rank: int) -> Rows:
     return table_rows(files.read_table(url, ["bias", "factors"], expected_checksum), rank)
 
 
+def read_timed_users(url: str, expected_checksum: str, rank: int) -> Rows:
+    """Read a part of the users of a model with effects of time, with these."""
+    table = files.read_table(url, ["bias", "factors", *USER_COLUMNS], expected_checksum)
+    return replace(table_rows(table, rank), times=UserDays.of_table(table).from_last_days())
+
+
 def read_side(places: Sequence[Place], rank: int) -> Rows:
     """Read biases and factors of all parts of a side."""
     parts = [read_part_rows(*place, rank) for place in places]
-    return Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("biases", "factors")))
+    biases, factors = (np.concatenate([getattr(part, name) for part in parts]) for name in ("biases", "factors"))
+    return Rows(biases, factors)
+
+
+def read_timed_items(places: Sequence[Place], rank: int, edges: Sequence[int] | None) -> Rows:
+    """Read all items of a model with its effects of bins; edges : of these, none or None without."""
+    return replace(read_side(places, rank), times=read_item_times(places, edges or ()))
+
+
+def read_user_times(places: Sequence[Place]) -> UserDays:
+    """Read the effects of time on all users, beside those of their last days."""
+    tables = [files.read_table(url, list(USER_COLUMNS), checksum) for url, checksum in places]
+    return UserDays.of_table(pa.concat_tables(tables)).from_last_days()
+
+
+def read_item_times(places: Sequence[Place], edges: Sequence[int]) -> ItemBins | None:
+    """Read the effects of time on all items, beside those of the last bin; None where there is one bin alone."""
+    if not edges:
+        return None
+    tables = [files.read_table(url, [ITEM_COLUMN], checksum) for url, checksum in places]
+    return ItemBins.of_table(pa.concat_tables(tables), edges).from_last_bin()
+
+
+def edges_of(about: About) -> tuple[int, ...] | None:
+    """Return the edges of the bins of a model's effects of time; None: it has no effects."""
+    times = about.get("times")
+    return tuple(times["edges"]) if times else None
 
 
 def factor_columns(

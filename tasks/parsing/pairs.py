@@ -8,7 +8,7 @@ Does not cover: predicting (tasks/model/model.py), or validation pairs, which ar
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,7 @@ _CHUNK_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of raw ids, int64 or string, in the order of the file.
+    """Pairs of raw ids, int64 or string, in the order of the file, with times where the file has some.
 
     `is_netflix`: the file has movie headers; `understood`: one line about its form, for the user.
     """
@@ -50,24 +50,28 @@ def read_pairs(
     url: str,
     user_type: IdType = "auto",
     item_type: IdType = "auto",
-    columns: tuple[Column, Column] = (None, None),
+    columns: Sequence[Column] = (),
     quoting: Quoting = "auto",
 ) -> Pairs:
-    """Read the pairs of one file, without ratings and times.
+    """Read the pairs of one file, without ratings.
 
     Parameters
     ----------
-    columns : names of the columns of users and items, if they are unusual.
+    columns : names of the columns of users, items and times, as far as they are unusual.
 
     Raises
     ------
     BadInput
         There is no such file, its columns are unclear, or a line is malformed.
     """
-    (source,) = find_sources([url])
+    (source,), (user, item, timestamp) = find_sources([url]), (*columns, None, None, None)[:3]
     with tempfile.TemporaryDirectory() as scratch:
         wanted = Wanted(
-            columns=(*columns, None, None), user_type=user_type, item_type=item_type, ratings=False, quoting=quoting
+            columns=(user, item, None, timestamp),
+            user_type=user_type,
+            item_type=item_type,
+            ratings=False,
+            quoting=quoting,
         )
         plain = unpack_here(source, scratch)
         prepared = prepare_leniently(plain, wanted, _CHUNK_BYTES)
@@ -105,7 +109,8 @@ def _select_pairs(parsed: ParsedRows) -> pa.Table:
     if parsed.rejected:
         row = parsed.rejected[0]
         raise BadInput(f"{row.file}:{row.line}: {row.reason}: {row.text[:80]!r}; mend or remove the line")
-    return parsed.table.select(["user", "item"])
+    there = parsed.table.column_names
+    return parsed.table.select([name for name in ("user", "item", "timestamp") if name in there])
 
 
 def _numbered_pairs(chunks: Iterable[Chunk], form: Form) -> Iterator[tuple[str, int, tuple[int | str, int | str]]]:

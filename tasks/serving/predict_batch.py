@@ -24,16 +24,17 @@ def predict_batch(
 ) -> dict[str, str | int]:
     """Predict one batch of pairs and write it beside its raw ids; `checksums` tell models in one folder apart.
 
-    With `intervals` the columns of `Model.intervals` follow the prediction.
+    A batch with times is predicted at these. With `intervals` the columns of `Model.intervals` follow the prediction.
     """
     table = files.read_table(pairs_url)
     with _ONE_AT_A_TIME:
         model = _kept_model(model_folder, checksums)
     users, items = table["user"].to_numpy(), table["item"].to_numpy()
-    predicted = model.predict(users, items)
+    times = table["timestamp"].to_numpy() if "timestamp" in table.column_names else None
+    predicted = model.predict(users, items, times=times)
     table = table.select(["user", "item"]).append_column("prediction", pa.array(predicted.astype(np.float32)))
     if intervals:
-        found = model.intervals(users, items)
+        found = model.intervals(users, items, times=times)
         for name in found.columns:
             table = table.append_column(name, pa.array(found[name].to_numpy(np.float32)))
     return {

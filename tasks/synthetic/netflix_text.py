@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from funkflow.tasks.mix import mix
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.filesystems import streamed
@@ -40,6 +41,8 @@ _ASKED = 3
 _SCAN_PART = 0.1
 """Above this part of all users, one random key per user is cheaper than tickets, some of which repeat."""
 
+_DAY_RATINGS = 8
+"""Films that a user rates on a day, with moods."""
 _LINE = np.dtype([("user", "S7"), ("rating", "S3"), ("date", "S11")])
 _RATINGS = np.array([b",1,", b",2,", b",3,", b",4,", b",5,"])
 _DATES = np.array([f"{FIRST_DAY + datetime.timedelta(days=day)}\n".encode() for day in range(DAYS)])
@@ -111,11 +114,14 @@ def draw_film(source: FilmSource, item: int) -> Film:
     users = choose_users(source, item, rng)
     scores = planted_scores(source.model, users, item)
     scores += np.float32(NOISE_DEVIATION) * rng.standard_normal(len(users), dtype=np.float32)
+    days = draw_days(source, users, rng) if source.plan.moods else None
+    if days is not None:
+        scores += np.float32(source.plan.moods) * moods(source.plan, users, days)
     qualifying = _draw_others(users, source.plan.users, int(source.counts.qualifying[item]), rng)
     return Film(
         users=users,
         ratings=np.clip(np.rint(scores), 1, 5).astype(np.int8),
-        days=_draw_days(len(users), rng),
+        days=_draw_days(len(users), rng) if days is None else days,
         probe=rng.choice(len(users), int(source.counts.probe[item]), replace=False),
         qualifying=qualifying,
         qualifying_days=_draw_days(len(qualifying), rng),
@@ -168,9 +174,34 @@ def _draw_others(users: Integers, population: int, count: int, rng: np.random.Ge
     return np.array(chosen, dtype=np.int64)
 
 
+def draw_days(source: FilmSource, users: Integers, rng: np.random.Generator) -> Integers:
+    """Return for each user one of their days, int64 (n,): as many as they rate on, _DAY_RATINGS films on each."""
+    plan = source.plan
+    rated = source.tickets[users] * (plan.ratings / int(source.tickets.sum()))
+    which = (rng.random(len(users)) * np.maximum(1.0, np.rint(rated / _DAY_RATINGS))).astype(np.int64)
+    return _days_at(_uniform(plan, users, which))
+
+
+def moods(plan: SetPlan, users: Integers, days: Integers) -> npt.NDArray[np.float32]:
+    """Return a standard normal number for each user on a day, float32 (n,), the same for all films (Box & Muller)."""
+    radius, angle = (_uniform(plan, users, DAYS * (1 + number) + days) for number in (10_000, 20_000))
+    normals = np.sqrt(-2.0 * np.log1p(-radius)) * np.cos(2.0 * np.pi * angle)
+    return np.asarray(normals, np.float32)
+
+
+def _uniform(plan: SetPlan, users: Integers, numbers: Integers) -> npt.NDArray[np.float64]:
+    """Return a hash of each user with a number as a part of 1, float64 (n,)."""
+    seeded = mix(np.array([plan.seed + 1], np.uint64)) ^ mix(users.astype(np.uint64) + np.uint64(1))
+    return np.asarray((mix(seeded ^ (numbers.astype(np.uint64) << np.uint64(1))) >> np.uint64(11)) * 2.0**-53)
+
+
 def _draw_days(count: int, rng: np.random.Generator) -> Integers:
+    return _days_at(rng.random(count))
+
+
+def _days_at(parts: npt.NDArray[np.float64]) -> Integers:
     # The fourth root puts half of the ratings after 2004, as in the real set.
-    return (DAYS * np.sqrt(np.sqrt(rng.random(count)))).astype(np.int64)
+    return (DAYS * np.sqrt(np.sqrt(parts))).astype(np.int64)
 
 
 def film_text(film: Film, item_id: int, names: npt.NDArray[np.bytes_]) -> FilmText:

@@ -59,6 +59,7 @@ class SetPlan:
 
     `ratings` counts the probe, whose pairs are part of the data as in the real set; `qualifying` pairs are not.
     `selection` : how far people rate what they will like; 0: what they rate has nothing to do with their tastes.
+    `moods` : deviation of how a user rates from day to day, in rating units; 0: days have nothing to do with ratings.
     """
 
     users: int
@@ -68,11 +69,13 @@ class SetPlan:
     qualifying: int
     seed: int
     selection: float = 0.0
+    moods: float = 0.0
 
     @property
     def content(self) -> dict[str, Any]:
         """The fields of which the bytes are made."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name != "selection" or value}
+        newer = ("selection", "moods")
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in newer or value}
 
     def __post_init__(self) -> None:
         if not max(self.users, self.items) <= self.ratings <= MOST_DENSITY * self.users * self.items:
@@ -91,7 +94,7 @@ _SHAPES = {
 
 
 def plan_set(
-    shape: Literal["demo", "netflix"], fraction: float = 1.0, seed: int = 0, selection: float = 0.0
+    shape: Literal["demo", "netflix"], fraction: float = 1.0, seed: int = 0, selection: float = 0.0, moods: float = 0.0
 ) -> SetPlan:
     """Return the sizes of a shape, scaled.
 
@@ -114,6 +117,7 @@ def plan_set(
         qualifying=probe // 10,
         seed=seed,
         selection=selection,
+        moods=moods,
     )
 
 

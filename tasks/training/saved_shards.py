@@ -9,16 +9,18 @@ Does not cover: the errors (score.py), the form of a shard (tasks/grid/factor_sh
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from funkflow.tasks.dataset.id_pieces import read_piece
 from funkflow.tasks.grid.bias_baseline import mean_shard
 from funkflow.tasks.grid.factor_shard import FactorShard, read_shard, write_shard
 from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.grid.scaling import Scaling
+from funkflow.tasks.grid.scatter import days_of
 from funkflow.tasks.grid.solved_rows import Matrix
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.vector import BIAS
@@ -27,7 +29,8 @@ from funkflow.tasks.model.fold_in import AllRows, Penalty, evidence, solve_row
 from funkflow.tasks.model.model import write_factor_table
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.als import weighed_users
-from funkflow.tasks.training.score import Errors, HeldOut, held_out_table, read_held_out, score
+from funkflow.tasks.training.score import NO_DAY, Errors, HeldOut, held_out_table, read_held_out, score
+from funkflow.tasks.training.times.saved import SavedTimes, ShardTimes, read_item_times, read_user_times
 
 
 def read_shards(shards: list[Place], rank: int) -> tuple[FactorShard, ...]:
@@ -37,10 +40,25 @@ def read_shards(shards: list[Place], rank: int) -> tuple[FactorShard, ...]:
 
 def score_saved(
     held_out: Place, users: Place, items: tuple[FactorShard, ...], rank: int, scaling: Scaling,
-    scale: tuple[float, float],
+    scale: tuple[float, float], times: SavedTimes | None = None, shard: int = 0,
 ) -> Errors:  # fmt: skip
-    """Score one saved user shard against all item shards."""
-    return score(read_held_out(*held_out, shards=len(items)), read_shard(*users, rank), items, scaling, scale)
+    """Score one saved user shard, with its number, against all item shards; times : effects of time, if any."""
+    rated = with_offsets(read_held_out(*held_out, shards=len(items)), times, shard)
+    return score(rated, read_shard(*users, rank), items, scaling, scale)
+
+
+def with_offsets(held_out: HeldOut, saved: SavedTimes | None, shard: int) -> HeldOut:
+    """Return validation ratings of a user shard with what time adds to their predictions."""
+    if saved is None or held_out.days is None:
+        return held_out
+    known = held_out.days != NO_DAY
+    days = np.where(known, held_out.days, 0)
+    offsets = read_user_times(saved.users[shard]).of(np.where(known, held_out.user_rows, -1), days)
+    for b, place in enumerate(saved.items):
+        part = held_out.part(b)
+        items = np.where(known[part], held_out.item_rows[part], -1)
+        offsets[part] += read_item_times(place, saved.edges).of(items, days[part])
+    return replace(held_out, offsets=offsets)
 
 
 def score_mean(
@@ -55,37 +73,51 @@ def weigh_saved(saved: Place, counts: Matrix, rank: int, objective: Objective) -
     return weighed_users(read_shard(*saved, rank).factors, counts, objective)
 
 
-def export_shard(saved: Place, rank: int, ids: str, number: int, deviation: float, url: str) -> PartEntry:
+def export_shard(
+    saved: Place, rank: int, ids: str, number: int, deviation: float, url: str, times: ShardTimes | None = None
+) -> PartEntry:
     """Write one shard with its raw ids, in rating units: biases times the deviation, factors times its square root.
 
     Parameters
     ----------
     ids : file of raw ids by shard (tasks/dataset/id_pieces.py).
+    times : effects of time, which go with the rows; those of the last days become part of the biases.
     """
     shard = read_shard(*saved, rank)
+    last, columns = (None, {}) if times is None else times.exported(deviation)
+    biases = shard.biases if last is None else (shard.biases + last).astype(np.float32)
     return write_factor_table(
         url,
         read_piece(ids, number).raw_ids,
-        shard.biases * np.float32(deviation),
+        biases * np.float32(deviation),
         shard.factors * np.float32(math.sqrt(deviation)),
+        columns,
     )
 
 
-def write_held_out(parts: list[tuple[str, str]], shards: int, shard: int, url: str) -> dict[str, str | int]:
-    """Write one user shard's validation ratings from all split parts; return its manifest entry."""
-    tables = [
-        files.read_table(part, ["user", "item", "rating"], expected_checksum=checksum) for part, checksum in parts
-    ]
+def write_held_out(
+    parts: list[tuple[str, str]], shards: int, shard: int, url: str, days: bool = False
+) -> dict[str, str | int]:
+    """Write one user shard's validation ratings from all split parts, with days if asked; return its manifest entry."""
+    wanted = ["user", "item", "rating", *(["timestamp"] if days else [])]
+    tables = [files.read_table(part, wanted, expected_checksum=checksum) for part, checksum in parts]
     users, items, ratings = (
         np.concatenate([table[column].to_numpy() for table in tables] or [np.empty(0, np.int32)])
         for column in ("user", "item", "rating")
     )
-    table = held_out_table(users, items, ratings, shards, shard)
+    when = np.concatenate([_days(table["timestamp"]) for table in tables] or [np.empty(0, np.int32)]) if days else None
+    table = held_out_table(users, items, ratings, shards, shard, when)
     return {
         "path": url.rsplit("/", 2)[-2] + "/" + url.rsplit("/", 1)[-1],
         "rows": table.num_rows,
         "checksum": files.write_table(url, table),
     }
+
+
+def _days(times: pa.ChunkedArray) -> npt.NDArray[np.int32]:
+    """Return the day of each time, NO_DAY where there is none."""
+    days = days_of(times.to_numpy())
+    return np.where(times.is_null().to_numpy(), NO_DAY, days).astype(np.int32)
 
 
 @dataclass(frozen=True)

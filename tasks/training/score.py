@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,8 +25,11 @@ from funkflow.tasks.kernels.score import score_ratings
 from funkflow.tasks.kernels.threads import map_threads
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.sgd import Descent
+from funkflow.tasks.training.times.held_out_times import HeldOutTimes
+from funkflow.tasks.training.times.row_days import NO_DAY as NO_DAY
 
 _KEY_BITS = 63
+_NO_OFFSETS = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,16 @@ class HeldOut(Weighed):
     """Validation ratings of one user shard; those of item shard b are at `starts[b]:starts[b + 1]`.
 
     `user_rows`, `item_rows` : int32 (n,), local rows, -1 for ids without training ratings; `ratings` : float32 (n,).
+    `days` : int32 (n,), since 1970, where the grid has days, NO_DAY without a time; `offsets` : float64 (n,), what time
+    adds to each prediction, in units of training; None: nothing.
     """
 
     user_rows: npt.NDArray[np.int32]
     item_rows: npt.NDArray[np.int32]
     ratings: npt.NDArray[np.float32]
     starts: npt.NDArray[np.int64]
+    days: npt.NDArray[np.int32] | None = None
+    offsets: npt.NDArray[np.float64] | None = None
 
     def part(self, shard: int) -> slice:
         """Return the positions of an item shard's ratings."""
@@ -107,10 +114,12 @@ def held_out_table(
     ratings: npt.NDArray[np.float32],
     shards: int,
     shard: int,
+    days: npt.NDArray[np.int32] | None = None,
 ) -> pa.Table:
     """Return the validation ratings that user shard `shard` scores, in a fixed order.
 
     users, items : integers (n,), dense ids, -1 unknown; unknown users and items belong to shard 0.
+    days : int32 (n,), of each rating; None: without.
     """
     mine = np.maximum(users, 0) % shards == shard
     users, items, ratings = users[mine].astype(np.int64), items[mine].astype(np.int64), ratings[mine]
@@ -122,6 +131,7 @@ def held_out_table(
             "user_row": np.where(users < 0, -1, users // shards)[order].astype(np.int32),
             "item_row": np.where(items < 0, -1, items // shards)[order].astype(np.int32),
             "rating": ratings[order].astype(np.float32),
+            **({} if days is None else {"day": days[mine][order]}),
         }
     )
 
@@ -146,8 +156,9 @@ def read_held_out(url: str, expected_checksum: str, shards: int) -> HeldOut:
     table = files.read_table(url, expected_checksum=expected_checksum).combine_chunks()
     starts = np.searchsorted(table["item_shard"].to_numpy(), np.arange(shards + 1))
     return HeldOut(
-        table["user_row"].to_numpy(), table["item_row"].to_numpy(), table["rating"].to_numpy(), starts.astype(np.int64)
-    )
+        table["user_row"].to_numpy(), table["item_row"].to_numpy(), table["rating"].to_numpy(), starts.astype(np.int64),
+        table["day"].to_numpy() if "day" in table.column_names else None,
+    )  # fmt: skip
 
 
 def score(
@@ -164,7 +175,10 @@ def score_and_weigh(
     total, carried, units = Errors(0.0, 0.0, 0), 0.0, (scaling.mean, scaling.deviation, *scale)
     for shard, item_shard in enumerate(items):
         part = held_out.part(shard)
-        squared, absolute, by_factors = score_ratings()(*held_out.of(part), *users.arrays, *item_shard.arrays, *units)
+        offsets = _NO_OFFSETS if held_out.offsets is None else held_out.offsets[part]
+        squared, absolute, by_factors = score_ratings()(
+            *held_out.of(part), *users.arrays, *item_shard.arrays, *units, offsets
+        )
         total += Errors(squared, absolute, part.stop - part.start)
         carried += by_factors
     return total, carried
@@ -175,7 +189,7 @@ def score_blocks(row: BlockRow, users: FactorShard, items: Sequence[FactorShard]
     total, units = Errors(0.0, 0.0, 0), (scaling.mean, scaling.deviation, -math.inf, math.inf)
     for block, item_shard in zip(row, items, strict=True):
         ratings = (block.user_rows, block.item_rows, block.ratings)
-        squared, absolute, _ = score_ratings()(*ratings, *users.arrays, *item_shard.arrays, *units)
+        squared, absolute, _ = score_ratings()(*ratings, *users.arrays, *item_shard.arrays, *units, _NO_OFFSETS)
         total += Errors(squared, absolute, len(block))
     return total
 
@@ -188,13 +202,20 @@ def score_epoch(
     scale: tuple[float, float],
     *,
     threads: int = 1,
+    times: Sequence[HeldOutTimes | None] = (),
 ) -> list[EpochErrors]:
     """Return the errors of each user shard of a share at the end of an epoch.
 
     Parameters
     ----------
     items : all item shards, in order; empty without validation ratings.
+    times : of the ratings of each shard, where time has effects.
     """
+    if descent.times is not None:
+        held_out = [
+            each if when is None else replace(each, offsets=when.offsets(effects))
+            for each, when, effects in zip(held_out, times, descent.times.shards, strict=True)
+        ]
     score_one = partial(score_and_weigh, items=items, scaling=scaling, scale=scale)
     scored = map_threads(score_one, held_out, descent.users, threads=threads)
     return [EpochErrors(squared, *each) for squared, each in zip(descent.squared_errors, scored, strict=True)]
@@ -213,4 +234,4 @@ def score_written_row(
 def no_held_out(shards: int) -> HeldOut:
     """Return an empty set of validation ratings."""
     rows = np.empty(0, dtype=np.int32)
-    return HeldOut(rows, rows, np.empty(0, dtype=np.float32), np.zeros(shards + 1, dtype=np.int64))
+    return HeldOut(rows, rows, np.empty(0, dtype=np.float32), np.zeros(shards + 1, dtype=np.int64), rows)

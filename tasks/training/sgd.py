@@ -25,6 +25,7 @@ from funkflow.tasks.kernels.threads import map_threads
 from funkflow.tasks.kernels.tiles import TILE_USERS
 from funkflow.tasks.kernels.vector import row_dtype
 from funkflow.tasks.kernels.wavefront import visit_tiles
+from funkflow.tasks.training.times.steps import ShareTimes
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ class Descent(Weighed):
     """A share of user shards after a stratum, with its item shards and the squared errors since the epoch began.
 
     `users` : user shards, in order. `items` : the item shards that they met; None before the first stratum.
-    `squared_errors` : for each user shard, in scaled units, summed in the order of its blocks.
+    `squared_errors` : for each user shard, in scaled units, summed in the order of its blocks. `times` : the users'
+    effects of time, None for none.
     """
 
     users: tuple[FactorShard, ...]
     items: tuple[FactorShard, ...] | None
     squared_errors: tuple[float, ...]
+    times: ShareTimes | None = None
 
     @classmethod
     def starting(cls, users: Sequence[FactorShard]) -> Descent:
@@ -92,7 +95,7 @@ def descend(
             visit(number)
     else:
         visit_tiles(visits, visit, min(threads, len(rows)))
-    return Descent(tuple(users), tuple(met), tuple(errors))
+    return replace(before, users=tuple(users), items=tuple(met), squared_errors=tuple(errors))
 
 
 def descend_in_place(

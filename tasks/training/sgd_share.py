@@ -31,12 +31,15 @@ from funkflow.tasks.grid.scaling import Scaling, StepSizes
 from funkflow.tasks.grid.visit_order import Visit, items_of
 from funkflow.tasks.kernels.threads import map_threads
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.storage import files
+from funkflow.tasks.storage import files, npy
 from funkflow.tasks.training.implicit import first_means
 from funkflow.tasks.training.implicit.second_factors import Shards
 from funkflow.tasks.training.score import EpochErrors, HeldOut, score_epoch
 from funkflow.tasks.training.sgd import Descent, descend
-from funkflow.tasks.training.sgd_epochs import EpochRun, History
+from funkflow.tasks.training.sgd_epochs import EpochRun, History, step_share, with_ridges
+from funkflow.tasks.training.times.held_out_times import HeldOutTimes
+from funkflow.tasks.training.times.row_days import RowDays
+from funkflow.tasks.training.times.steps import ShareTimes, StepSums, read_times, rows_without, written_times
 
 _LATER_VERSIONS = 3
 """Versions of a user shard that live at once, besides the first: those in flight and the best
@@ -89,12 +92,17 @@ def load_item_shards(places: Sequence[Place], rank: int) -> tuple[FactorShard, .
 
 def descend_share(
     rows: Sequence[BlockRow], visits: ShareVisits, before: Descent, items: ItemShards, steps: StepSizes,
-    pulled: bool, threads: int, took: Callable[[float], None],
+    pulled: bool, threads: int, took: Callable[[float], None], days: Sequence[RowDays] | None = None,
 ) -> Descent:  # fmt: skip
-    """Descend over the blocks of a share; call `took` with the seconds of each block; pulled : see `descend`."""
+    """Descend over the blocks of a share; call `took` with the seconds of each block.
+
+    Parameters
+    ----------
+    pulled : see `descend`; days : of the ratings, where time has effects.
+    """
     met = items_of(items)
     columns = slice(visits.first_column, visits.first_column + len(met))
-    mine = [row[columns] for row in rows]
+    mine = [row[columns] for row in rows_without(rows, days, before.times, steps.deviation)]
     within = [(a - visits.first_row, b - visits.first_column) for a, b in visits.blocks]
     first = before.of_new_epoch() if visits.begins else before
     return descend(mine, within, first, met, steps, pulled=pulled, threads=threads, took=took)
@@ -124,16 +132,58 @@ def begin_item_means(
 
 def begin_epochs(users: Descent, items: ItemShards, history: History) -> EpochRun:
     """Return the start of the first epoch run."""
-    return EpochRun(Descent(users.users, items_of(items), users.squared_errors), None, history)
+    return EpochRun(replace(users, items=items_of(items)), None, history)
 
 
 def score_sgd_share(
     held_out: Sequence[HeldOut], descent: Descent, items: Sequence[ItemShards], scaling: Scaling,
-    scale: tuple[float, float], threads: int,
+    scale: tuple[float, float], threads: int, times: Sequence[HeldOutTimes | None] = (),
 ) -> list[EpochErrors]:  # fmt: skip
-    """Score each user shard of a share; without validation ratings, `items` is empty."""
+    """Score each user shard of a share; without validation ratings, `items` is empty; times : see `score_epoch`."""
     shards = [shard for share in items for shard in items_of(share)]
-    return score_epoch(held_out, descent, shards, scaling, scale, threads=threads)
+    return score_epoch(held_out, descent, shards, scaling, scale, threads=threads, times=times)
+
+
+def begin_times(days: Sequence[RowDays], share: Descent) -> Descent:
+    """Return a share with effects of time of 0."""
+    return replace(share, times=ShareTimes.zeros(days, [len(users.factors) for users in share.users]))
+
+
+def load_times(share: Descent, places: Sequence[Place]) -> Descent:
+    """Return a share with the effects of time of a checkpoint."""
+    arrays = [npy.read_array(*place) for place in places]
+    return replace(share, times=read_times(arrays, [len(users.factors) for users in share.users]))
+
+
+def step_share_times(
+    rows: Sequence[BlockRow], days: Sequence[RowDays], share: Descent, items: Sequence[ItemShards], scaling: Scaling,
+    effects: Sequence[str], threads: int,
+) -> tuple[Descent, list[StepSums]]:  # fmt: skip
+    """Do what `step_share` does, with the items of all shares, in order."""
+    shards = [shard for each in items for shard in items_of(each)]
+    return step_share(rows, days, share, shards, scaling, effects, threads)
+
+
+def sums_of_step(stepped: tuple[Descent, list[StepSums]]) -> list[StepSums]:
+    """Return the sums of a step alone."""
+    return stepped[1]
+
+
+def end_step(stepped: tuple[Descent, list[StepSums]], sums: Sequence[Sequence[StepSums]]) -> Descent:
+    """Return a share after a step, with the ridges that the sums of all shares give."""
+    return with_ridges(stepped[0], [each for share in sums for each in share])
+
+
+def write_share_times(share: Descent, folder: str, name: str, first: int, threads: int) -> list[tuple[str, str]]:
+    """Write the effects of time of a share to a checkpoint, a file a shard, as `write_user_shards` does."""
+    times = share.times
+    assert times is not None
+    paths = [f"{name}-{number:05d}.npy" for number in range(first, first + len(times.shards))]
+    arrays = [written_times(times, shard) for shard in range(len(times.shards))]
+    checksums = map_threads(
+        lambda path, array: npy.write_array(files.join(folder, path), array), paths, arrays, threads=threads
+    )
+    return list(zip(paths, checksums, strict=True))
 
 
 def write_user_shards(descent: Descent, folder: str, name: str, first: int, threads: int) -> list[tuple[str, str]]:

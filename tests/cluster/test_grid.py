@@ -6,6 +6,7 @@ Does not cover: training on them (test_train.py).
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -40,7 +41,7 @@ def test_an_ordinary_deviation_keeps_its_bits(deviation: float, means: float) ->
     mean_square = mean**2 + deviation**2
     assert mean_square - mean**2 > SMALL_SPREAD * mean_square
     assert Scaling.of(mean, mean_square, True, variance=-1.0) == Scaling.of(mean, mean_square, True)
-    assert Scaling.of(mean, mean_square, False, variance=-1.0) == Scaling(0.0, mean_square**0.5)
+    assert Scaling.of(mean, mean_square, False, variance=-1.0) == Scaling(0.0, math.sqrt(mean_square))
 
 
 def triples_of(context: Context, manifest: Grid) -> list[tuple[int, int, float]]:
@@ -255,3 +256,26 @@ def test_held_out_ratings_of_unknown_ids_are_scored_by_somebody(tmp_path: Path) 
     assert held_out.user_rows.tolist() == [-1, -1]
     assert held_out.item_rows.tolist() == [-1, 0]
     assert held_out.starts.tolist() == [0, 1, 1, 1, 2]
+
+
+def test_days_lie_in_the_order_of_the_ratings(context: Context) -> None:
+    """Of training in blocks of their own, of validation in a column; without them a grid is what it was."""
+    made = made_ratings().with_days()
+    dataset, split = publish_ratings(context, made)
+    plain, dated = (grid(context, dataset, split, GridSettings(shards=3), days=days) for days in (False, True))
+    assert [block.checksum for block in plain.blocks] == [block.checksum for block in dated.blocks]
+    assert plain.days == ()
+    assert made.days is not None
+    pairs = list(zip(made.users.tolist(), made.items.tolist(), strict=True))
+    day_of = dict(zip(pairs, made.days.tolist(), strict=True))
+    found = {(user, item): int(day) for user, item, day in triples_of(context, replace(dated, blocks=dated.days))}
+    assert found == {
+        pair: day_of[pair] for pair, left_out in zip(pairs, made.is_validation, strict=True) if not left_out
+    }
+    for shard, place in enumerate(dated.held_out_places("validation")):
+        held_out = read_held_out(*place, 3)
+        items = np.repeat(np.arange(3), np.diff(held_out.starts)) + 3 * held_out.item_rows
+        of_shard = zip((3 * held_out.user_rows + shard).tolist(), items.tolist(), strict=True)
+        assert held_out.days is not None
+        assert held_out.days.tolist() == [day_of[pair] for pair in of_shard]
+        assert read_held_out(*plain.held_out_places("validation")[shard], 3).days is None

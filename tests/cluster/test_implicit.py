@@ -57,9 +57,9 @@ def test_two_workers_give_the_same_bits(tmp_path: Path, expected: Bits, two_work
 
 def test_streamed_blocks_give_the_same_bits(two_workers: Client, tmp_path: Path, expected: Bits) -> None:
     context = quiet(two_workers, tmp_path, "streamed-means")
-    dataset, split = publish_ratings(context, made_ratings())
-    blocks = grid(context, dataset, split, GridSettings(shards=SHARDS))
-    train(TrainingJob(context, blocks, (1.0, 5.0), BOTH, context.store.run("run"), streamed=True))
+    dataset, split = publish_ratings(context, made_ratings().with_days())
+    blocks, run = grid(context, dataset, split, GridSettings(shards=SHARDS), days=True), context.store.run("run")
+    train(TrainingJob(context, blocks, (1.0, 5.0), BOTH, run, streamed=True, times="user_days,drift"))
     assert trained(context, BOTH)[1] == expected
 
 

@@ -171,6 +171,23 @@ def test_with_selection_people_rate_what_they_like_and_the_counts_stay() -> None
     assert tastes[1] > 0.4
 
 
+def test_with_moods_users_come_on_few_days_and_rate_alike_on_each() -> None:
+    source = FilmSource.of(plan_set("demo", 0.05, moods=0.5))
+    films = [draw_film(source, item) for item in range(source.plan.items)]
+    users, days = (np.concatenate([getattr(film, name) for film in films]) for name in ("users", "days"))
+    scores = [
+        source.model.predict(source.model.user_ids[film.users], np.full(len(film.users), 1 + item), clip=False)
+        for item, film in enumerate(films)
+    ]
+    away = np.concatenate([film.ratings for film in films]) - np.concatenate(scores)
+    _, slots, sizes = np.unique(users * 10_000 + days, return_inverse=True, return_counts=True)
+    assert 4 < len(slots) / len(sizes) < 12
+    several = sizes[slots] > 1
+    others = (np.bincount(slots, away)[slots] - away)[several] / (sizes[slots][several] - 1)
+    assert 0.15 < np.mean(others * away[several]) < 0.27  # 0.25, less what the ends of the scale cut off
+    assert {**plan_set("demo", 0.05).content, "moods": 0.5} == source.plan.content
+
+
 @settings(max_examples=examples(15), deadline=None)
 @given(cuts=st.lists(st.integers(1, SMALL.items - 1), max_size=4, unique=True))
 def test_the_bytes_do_not_depend_on_how_the_films_are_cut(cuts: list[int]) -> None:

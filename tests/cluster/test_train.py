@@ -54,8 +54,9 @@ def test_two_threads_give_the_same_bits(context: Context, expected: Bits) -> Non
 def test_training_changes_every_shard(context: Context, expected: Bits) -> None:
     """Against the initial values: a shard that no step reached would give the same bits anywhere."""
     start = trained(context, SETTINGS.model_copy(update={"epochs": 1, "step": 1e-30}))[1]
-    assert start.keys() == expected.keys()
-    for name in expected:
+    shards = {name for name in expected if name.endswith(".npy")}
+    assert shards == {name for name in start if name.endswith(".npy")}
+    for name in shards:
         before, after = (np.frombuffer(bits[name][128:], dtype=np.float32) for bits in (start, expected))
         assert np.abs(before - after).max() > 0.01
 
@@ -234,7 +235,7 @@ def test_the_best_epoch_is_kept_and_training_stops(heard: Heard) -> None:
     assert rmses[manifest.best_epoch - 1] == min(rmses)
     kept = {entry.path.split("/")[0] for entry in manifest.shards["users"]}
     assert kept == {f"shards-{manifest.best_epoch:05d}"}
-    assert len(bits) == 2 * SHARDS
+    assert len(bits) == 3 * SHARDS  # of users, of items, and effects of time
 
 
 def test_only_what_two_checkpoints_need_is_left(context: Context) -> None:

@@ -1,7 +1,7 @@
 """Draws from the posterior on a cluster: one result whatever the workers are, and ratings of every shape.
 
 Covers: the loop (pipeline/training/methods/bayes.py), its graph and files: workers, threads, streamed blocks, faults,
-resuming, chains, kept draws, and sets on which numbers could overflow. Both sides have features.
+resuming, chains, kept draws, and sets on which numbers could overflow. Both sides have features, and time effects.
 Does not cover: the tasks (tests/unit/test_posterior_draws.py), their distribution
 (tests/unit/test_posterior_distribution.py).
 """
@@ -33,6 +33,7 @@ from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods.bayes import train_bayes
 from funkflow.tasks.grid.factor_shard import read_shard
 from funkflow.tasks.storage import files
+from funkflow.tasks.time_effects import EFFECTS
 
 RANK, SHARDS, SCALE = 4, 3, (1.0, 5.0)
 SIDES = ("users", "items")
@@ -52,17 +53,20 @@ def trained(
     context: Context, settings: TrainSettings, ratings: Ratings | None = None, shards: int = SHARDS,
     streamed: bool = False,
 ) -> Training:  # fmt: skip
-    made = ratings or made_ratings()
-    blocks = grid(context, *publish_ratings(context, made), GridSettings(shards=shards))
+    made = ratings or made_ratings().with_days()
+    has_days = made.days is not None
+    blocks = grid(context, *publish_ratings(context, made), GridSettings(shards=shards), days=has_days)
     scale, folder = (float(made.ratings.min()), float(made.ratings.max())), context.store.run("run")
     features = features_of(folder, blocks)
-    return train_bayes(TrainingJob(context, blocks, scale, settings, folder, streamed, features=features))
+    times = ",".join(EFFECTS) if has_days else "none"
+    return train_bayes(TrainingJob(context, blocks, scale, settings, folder, streamed, features=features, times=times))
 
 
 def made_of(training: Training) -> Made:
     """The checksums of the shards and of all kept draws, and the record, which has all other numbers."""
     assert training.posterior is not None
     entries = [*training.shards["users"], *training.shards["items"]]
+    entries += [*training.times.users, *training.times.items] if training.times else []
     entries += [each for draw in training.posterior.kept for each in (*draw.users, *draw.items)]
     return {each.path: each.checksum for each in entries}, training.posterior
 
@@ -265,10 +269,7 @@ def test_ratings_of_every_shape(context: Context, name: str) -> None:
 
 
 def test_random_ratings_are_hardly_taken_for_structure(context: Context) -> None:
-    """Far more numbers than ratings: 64 factors of 60 users and 40 items, from about 600 ratings.
-
-    The error is 1.05 times that of the mean rating here; with priors of rate 1/2, which expect wide rows, 1.19 times.
-    """
+    """64 factors, about 600 ratings: 1.05 times the error of the mean rating; with priors of rate 1/2 1.19 times."""
     rng = np.random.default_rng(4)
     cells = np.sort(rng.choice(2_400, 809, replace=False))
     users, items = (each.astype(np.int32) for each in np.divmod(cells, 40))

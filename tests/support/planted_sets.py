@@ -59,7 +59,7 @@ def trained(made: Ratings, rank: int = 64, patience: int | None = None, epochs: 
     """Return the history of a run with default settings, or another patience, and at most that many epochs."""
     train, mine = ~made.is_validation, made.ratings[~made.is_validation].astype(np.float64)
     shards, length = shards_for(len(mine), *made.shape), initial_length_for(len(mine))
-    rows = [[_block(made, train, a, b, shards) for b in range(shards)] for a in range(shards)]
+    rows = [tuple(_block(made, train, a, b, shards) for b in range(shards)) for a in range(shards)]
     start = ShardStart(rank, 0, shards, length)
     users, items = (
         tuple(initial_shard(np.isin(np.arange(a, count, shards), ids[train]), start, side, a) for a in range(shards))

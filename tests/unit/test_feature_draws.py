@@ -48,13 +48,20 @@ def described(small: SmallGrid, rng: np.random.Generator) -> tuple[list[Any], Im
     return dense, replace(said, known=replace(said.known, user_effects=effects[0], item_effects=effects[1]))
 
 
-def effects_of(features: Any, target: Any, before: Any, prior: Any, free: Any, stream: Stream, side: str) -> Any:
-    """Return the draw by dense matrices, with the same normal numbers in the eigenvectors' places."""
+def effects_of(
+    features: Any, target: Any, before: Any, prior: Any, free: Any, stream: Stream, side: str, basis: Any
+) -> Any:
+    """Return the draw by dense matrices, with the same normal numbers in the eigenvectors' places.
+
+    Where eigenvalues are equal any basis of their space is right, so the vectors are those of the draw, checked.
+    """
+    values, vectors = basis.values, basis.vectors
+    np.testing.assert_allclose(vectors * values @ vectors.T, features.T @ features, atol=1e-9)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(COLUMNS), atol=1e-9)
     precision = prior.precision
     if stream.sweep > 1:
         precision = draw_precision(len(before), np.sum(before**2, axis=0), stream, f"precision of features of {side}")
     normals = stream.generator(f"effects of features of {side}").standard_normal(before.shape)
-    values, vectors = np.linalg.eigh(features.T @ features)
     found = []
     for f, (own, shift) in enumerate(zip(prior.precision, precision, strict=True)):
         mean = np.linalg.solve(own * features.T @ features + shift * np.eye(COLUMNS), own * features.T @ target[:, f])
@@ -101,7 +108,9 @@ def test_effects_and_rows_equal_those_of_dense_solves(
     problem = draws.begin_sweep(start, model, stream, *map(draws.sums_of, users))
     rated = (n > 0)[:, None]
     target = (rows - problem.prior.of(n) - left @ said.factors) * rated * free[0]
-    wanted = effects_of(of_user * rated, target, before.user_effects, problem.prior, free[0], stream, "users")
+    wanted = effects_of(
+        of_user * rated, target, before.user_effects, problem.prior, free[0], stream, "users", before.user_basis
+    )
     problem = with_user_effects(tasks, problem, users, model, stream)
     drawn_effects = known_of(problem.implicit).user_effects
     np.testing.assert_allclose(drawn_effects, wanted, rtol=1e-6, atol=1e-6)
@@ -119,7 +128,9 @@ def test_effects_and_rows_equal_those_of_dense_solves(
     begun = draws.begin_items(problem, of_items, model, stream, *map(draws.sums_of, drawn))
     rated = (m > 0)[:, None]
     target = (items - begun.prior.of(m) - problem.implicit.means) * rated * free[1]
-    wanted = effects_of(of_item * rated, target, before.item_effects, begun.prior, free[1], stream, "items")
+    wanted = effects_of(
+        of_item * rated, target, before.item_effects, begun.prior, free[1], stream, "items", before.item_basis
+    )
     known = known_of(begun.implicit)
     np.testing.assert_allclose(known.item_effects, wanted, rtol=1e-6, atol=1e-6)
     if implicit == "both":

@@ -73,14 +73,16 @@ def test_sums_equal_their_twin(seed: int, count: int, levels: int) -> None:
 
 
 @settings(max_examples=examples(40), deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), rank=RANKS, count=st.integers(0, 60))
-def test_score_equals_its_twin(seed: int, rank: int, count: int) -> None:
+@given(seed=st.integers(0, 2**32 - 1), rank=RANKS, count=st.integers(0, 60), timed=st.booleans())
+def test_score_equals_its_twin(seed: int, rank: int, count: int, timed: bool) -> None:
     rng = np.random.default_rng(seed)
     left, right = random_shard(rng, 5, rank), random_shard(rng, 7, rank)
     user_rows, item_rows, ratings = random_ratings(rng, count, (5, 7), least_row=-1)
     shards = (left.factors, left.states, right.factors, right.states)
-    squared, absolute, carried = score_ratings()(user_rows, item_rows, ratings, *shards, 3.5, 1.1, 1.0, 5.0)
-    errors = ratings - predict_plainly(user_rows, item_rows, as_plain(left), as_plain(right), 3.5, 1.1, 1.0, 5.0)
+    offsets = rng.normal(size=count if timed else 0)
+    squared, absolute, carried = score_ratings()(user_rows, item_rows, ratings, *shards, 3.5, 1.1, 1.0, 5.0, offsets)
+    predicted = predict_plainly(user_rows, item_rows, as_plain(left), as_plain(right), 3.5, 1.1, -99.0, 99.0)
+    errors = ratings - np.clip(predicted + (1.1 * offsets if timed else 0.0), 1.0, 5.0)
     assert squared == pytest.approx(float(np.sum(errors**2)), rel=1e-5)
     assert absolute == pytest.approx(float(np.sum(np.abs(errors))), rel=1e-5)
     seen = (user_rows >= 0) & (item_rows >= 0)

@@ -10,6 +10,7 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -36,7 +37,8 @@ def test_pairs_keep_the_order_of_the_file(name: str, text: str, tmp_path: Path) 
     pairs = read_pairs(str(tmp_path / name))
     assert list(zip(pairs.table["user"].to_pylist(), pairs.table["item"].to_pylist(), strict=True)) == PAIRS
     assert pairs.is_netflix == (name in ("qualifying.txt", "probe.txt"))
-    assert pairs.table.column_names == ["user", "item"]
+    has_times = name in ("ratings.csv", "qualifying.txt")
+    assert pairs.table.column_names == ["user", "item", *(["timestamp"] if has_times else [])]
 
 
 def test_pairs_in_parquet(tmp_path: Path) -> None:
@@ -59,8 +61,14 @@ def test_the_kind_of_ids_may_be_told(tmp_path: Path) -> None:
     ]
     (tmp_path / "qualifying.txt").write_text("2:\n05,2005-01-01\n")
     assert read_pairs(str(tmp_path / "qualifying.txt"), "string", "string").table.to_pylist() == [
-        {"user": "05", "item": "2"}
+        {"user": "05", "item": "2", "timestamp": pd.Timestamp("2005-01-01")}
     ]
+
+
+def test_times_may_have_a_column_of_any_name(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("who,what,seen\n5,2,2005-01-01\n")
+    table = read_pairs(str(tmp_path / "pairs.csv"), columns=("who", "what", "seen")).table
+    assert table["timestamp"].to_pylist() == [pd.Timestamp("2005-01-01")]
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from pydantic import BaseModel
 
 from funkflow.pipeline.root.run_record import Record
 from funkflow.pipeline.settings.effective import with_absolute_paths
+from funkflow.pipeline.settings.method_settings import Place
 from funkflow.pipeline.settings.presets import read_settings
 from funkflow.pipeline.settings.sections import Settings
-from funkflow.pipeline.settings.train import Place
 from funkflow.tasks.errors import SettingsError
 
 PLACE = get_args(Place)[1]

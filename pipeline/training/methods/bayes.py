@@ -36,6 +36,7 @@ from funkflow.pipeline.training.methods.sampling_ends import COMPACT_RANKS, Chai
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.step_sizes import scaling_of, step_sizes
 from funkflow.pipeline.training.sweeps import sampling_size, sweeps_of
+from funkflow.pipeline.training.times import calendar_for
 from funkflow.tasks.grid.row_objective import Objective
 from funkflow.tasks.noise import Stream
 from funkflow.tasks.storage import files
@@ -94,6 +95,7 @@ class SweepLoop(CheckpointedLoop):
         """Sample to the end, from the newest whole checkpoint if there is one, and write the model."""
         chosen, data, last = self.settings, self.load_grid(), self.resume()
         self.set_lengths()
+        self.calendar = calendar_for(self.context, data, self.job.times)
         self.sweeps = self.place(data, self._model(), chosen.rank + 2 * chosen.biases)
         state = self._stored(last) if last else self.sweeps.nothing_drawn(self.group)
         while last is None or last.epoch < self.total:
@@ -109,7 +111,8 @@ class SweepLoop(CheckpointedLoop):
         if words := described(record, self.of):
             self.context.notify(Noticed(words))
         manifest = replace(last, best=shards).training(self.job, self.steps)
-        return replace(manifest, counted=self.counted, posterior=record)
+        times = sampling_files.write_times(self.context, self.folder, state, self.sweeps)
+        return replace(manifest, counted=self.counted, posterior=record, times=times)
 
     def set_lengths(self) -> None:
         """Set the numbers of chains and sweeps."""
@@ -132,7 +135,7 @@ class SweepLoop(CheckpointedLoop):
         objective = Objective(0.0, 0.0, grid.users, grid.items, scaling, biases=chosen.biases)
         return Model(
             objective, grid.ratings, chosen.bayes.steps, self.size.implicit, chosen.bayes.pair_steps,
-            user_features="user" in self.job.features,
+            user_features="user" in self.job.features, calendar=self.calendar,
         )  # fmt: skip
 
     def _place_of(self, number: int) -> tuple[int, int]:
@@ -160,6 +163,9 @@ class SweepLoop(CheckpointedLoop):
                 waiting += done.chains
                 state.draws += len(done.chains)
                 state.noise_variances += sum(each.noise_variance for each in met)
+                if state.times is not None:
+                    for chain in done.chains:
+                        state.times = self.sweeps.sums.added(state.times, chain.users, chain.items)
                 self.keep(state, done, met)
             if waiting and (done.number == end or len(waiting) >= MERGED_DRAWS):
                 self.sweeps.merge(state, waiting, COMPACT_RANKS[-1] * self.settings.rank, f"{done.number:04d}")

@@ -18,20 +18,21 @@ from dask.base import annotate
 from dask.delayed import delayed
 
 from funkflow.pipeline.root.training_records import KeptDraw
+from funkflow.pipeline.training.methods.als_graph import NUMBER
 from funkflow.pipeline.training.methods.chain_graph import Chain, ChainStarts, Futures
 from funkflow.pipeline.training.sweeps import are_few_ratings
+from funkflow.pipeline.training.times import TimeSums, of_shards
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.noise import Stream
-from funkflow.tasks.training.als import gram_of
+from funkflow.tasks.training.als import gram_of, order_items
 from funkflow.tasks.training.posterior import draws as tasks
 from funkflow.tasks.training.posterior import held_out as scoring
 from funkflow.tasks.training.posterior import state as files
 from funkflow.tasks.training.posterior import whole_sweep
 from funkflow.tasks.training.posterior.implicit import with_item_means, with_user_means
 from funkflow.tasks.training.posterior.mean import find_merge
-from funkflow.tasks.training.posterior.row_features import (
-    with_user_effects,
-)
+from funkflow.tasks.training.posterior.row_features import with_user_effects
+from funkflow.tasks.training.posterior.times import with_times, without_times
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Sampling:
 
     chains : those that run now; predicted : what draws predict, by place in the group and user shard; draws : how many
     count so far, of all chains; lost, whole : squared length of what merges cut off, and of the sum of draws;
-    noise_variances : sum of the noise variances of all draws.
+    noise_variances : sum of the noise variances of all draws; times : sums of effects of time, None without.
     """
 
     chains: list[Chain]
@@ -59,6 +60,7 @@ class Sampling:
     lost: float = 0.0
     whole: float = 0.0
     noise_variances: float = 0.0
+    times: TimeSums | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class Sweeps(ChainStarts):
             [self.submit(files.empty_compact, counts) for counts in side]
             for side in (self.counts.users, self.counts.items)
         )
-        return Sampling([], [self.no_predictions() for _ in range(group)], CompactMean(users, items))
+        predicted = [self.no_predictions() for _ in range(group)]
+        return Sampling([], predicted, CompactMean(users, items), times=self.sums.none(self.days))
 
     def trained(self, places: dict[str, list[Place]], rank: int) -> list[Futures]:
         """Submit the rows of trained shards, turned to a basis of their own; return those of users, then of items."""
@@ -119,15 +122,17 @@ class Sweeps(ChainStarts):
         def task(function: Callable[..., Any], *arguments: Any, name: str) -> Any:
             return delayed(function, pure=False)(*arguments, dask_key_name=f"{name}-{at}")
 
+        by_row = _Tasks(task, self.data.rows, self.counts.users)
+        rows, ordered = self._without_times(by_row, chain)
         seen = [task(tasks.sums_of, users, name=f"sums-before-{a:03d}") for a, users in enumerate(chain.users)]
         problem = task(tasks.begin_sweep, chain.items, model, stream, *seen, name="draw-prior")
-        by_pairs = _Tasks(task, self.data.rows, self.counts.users)
+        by_pairs = _Tasks(task, rows, self.counts.users)
         if model.user_features:
             problem = with_user_effects(by_pairs, problem, chain.users, model, stream)
         if model.users_have_means:
             problem = with_user_means(by_pairs, problem, chain.users, counts, model, stream)
         users: list[Any] = []
-        for a, blocks in enumerate(self.data.rows):
+        for a, blocks in enumerate(rows):
             with self.data.placed(a * self.data.shares // count), annotate(priority=1):
                 users.append(
                     task(
@@ -139,13 +144,25 @@ class Sweeps(ChainStarts):
         begun = task(tasks.begin_items, problem, counts, model, stream, *seen, name="draw-precision")
         if model.items_have_means:
             begun, users = with_item_means(by_pairs, begun, users, counts, model, stream)
+        items = self._drawn_items(task, begun, users, ordered, stream)
+        if self.days:
+            users, items = with_times(by_row, rows, self.days, users, chain.items, items, model, stream)
+        met = task(tasks.met_of, begun, name="met")
+        futures = self.client.compute([*users, items, met], optimize_graph=False)
+        return Chain(futures[:count], futures[count], futures[-1])
+
+    def _drawn_items(
+        self, task: Callable[..., Any], begun: Any, users: Sequence[Any], ordered: Sequence[Any], stream: Stream
+    ) -> Any:
+        """Return all items, drawn in steps over all rows of blocks."""
+        model, counts = self.model, self.counts.items
         items = begun
         for step in range(model.steps + 1):
             parts = [
                 task(
                     tasks.item_parts, ratings, users[a], items, model, stream, a, name=f"item-parts-{step:02d}-{a:03d}"
                 )
-                for a, ratings in enumerate(self.ordered)
+                for a, ratings in enumerate(ordered)
             ]
             if step == model.steps:
                 items = task(tasks.end_items, items, counts, *parts, name="draw-items")
@@ -153,9 +170,17 @@ class Sweeps(ChainStarts):
                 items = task(tasks.step_items, items, *parts, name=f"step-items-{step:02d}")
             else:
                 items = task(tasks.begin_search, items, counts, model, stream, *parts, name="begin-items")
-        met = task(tasks.met_of, begun, name="met")
-        futures = self.client.compute([*users, items, met], optimize_graph=False)
-        return Chain(futures[:count], futures[count], futures[-1])
+        return items
+
+    def _without_times(self, by_row: _Tasks, chain: Chain) -> tuple[list[Any], list[Any]]:
+        """Return the rows of blocks for a sweep, and in the order of the items: without the effects of time."""
+        if not self.days:
+            return list(self.data.rows), list(self.ordered)
+        rows = without_times(by_row, self.days, chain.users, chain.items, self.model)
+        return rows, [
+            by_row.task(order_items, blocks, self.width, NUMBER, name=f"order-items-{a:03d}")
+            for a, blocks in enumerate(rows)
+        ]
 
     def _whole_sweep(self, chain: Chain, stream: Stream) -> Chain:
         """Submit a sweep as one task."""
@@ -163,7 +188,7 @@ class Sweeps(ChainStarts):
         counts = self.counts.users, self.counts.items
         whole = self.submit(
             whole_sweep.whole_sweep, self.data.rows, self.ordered, counts, chain.users, chain.items, self.model, stream,
-            key=f"sweep-{at}",
+            self.days, key=f"sweep-{at}",
         )  # fmt: skip
         users = [self.submit(whole_sweep.user_shard_of, whole, a, key=f"users-{at}-{a:03d}") for a in shards]
         items = self.submit(whole_sweep.items_of, whole, key=f"items-{at}")
@@ -173,10 +198,12 @@ class Sweeps(ChainStarts):
         """Submit the predictions of validation ratings with those of a draw; return them by user shard."""
         return [
             self.submit(
-                scoring.add_draw, drawn, held_out, self.biases, users, chain.items,
+                scoring.add_draw, drawn, held_out, self.biases, users, chain.items, times,
                 key=f"predict-{self.attempt}-{name}-{a:03d}",
             )
-            for a, (drawn, held_out, users) in enumerate(zip(before, self.data.held_out, chain.users, strict=True))
+            for a, (drawn, held_out, users, times) in enumerate(
+                zip(before, self.data.held_out, chain.users, self.held_out_times, strict=True)
+            )
         ]  # fmt: skip
 
     def no_predictions(self) -> Futures:
@@ -231,12 +258,18 @@ class Sweeps(ChainStarts):
         self, state: Sampling, ranks: Sequence[int], scale: tuple[float, float]
     ) -> list[list[scoring.CompactErrors]]:
         """Return the errors of the compact mean at each rank, by user shard."""
+        rated = [
+            self.submit(scoring.with_mean_offsets, held_out, times, users, items, state.draws)
+            for held_out, times, (users, items) in zip(
+                self.data.held_out, self.held_out_times, of_shards(state.times, len(self.data.rows)), strict=True
+            )
+        ]
         submitted = [
             self.submit(
                 scoring.errors_of_compact, held_out, state.mean.users[a], list(state.mean.items), list(ranks),
                 self.objective.scaling, scale, *(of_slot[a] for of_slot in state.predicted),
             )
-            for a, held_out in enumerate(self.data.held_out)
+            for a, held_out in enumerate(rated)
         ]  # fmt: skip
         found: list[list[scoring.CompactErrors]] = self.client.gather(submitted)
         return found

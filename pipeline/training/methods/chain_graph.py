@@ -11,15 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.training.methods.als_graph import RowSolves
 from funkflow.pipeline.training.placed_grid import PlacedGrid
+from funkflow.pipeline.training.times import TimeSumsGraph, held_out_times, shard_sizes
 from funkflow.tasks.dataset.feature_rows import read_feature_rows
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import npy
-from funkflow.tasks.training.posterior import starts
+from funkflow.tasks.training.posterior import starts, times
 from funkflow.tasks.training.posterior.priors import NoiseLevel
 from funkflow.tasks.training.posterior.row_features import basis_of, gram_of_features, nothing_known
 from funkflow.tasks.training.posterior.sweep_parts import Met, Model
@@ -49,14 +51,52 @@ class ChainStarts(RowSolves):
         self.model, self.features = model, features
         super().__init__(context, data, model.objective, model.steps, width)
 
-    def first(self, users: Sequence[Any], items: Sequence[Any], noise: NoiseLevel) -> Chain:
-        """Return a chain at given rows, futures by shard."""
+    def place(self, data: PlacedGrid) -> None:
+        """Use the grid as it lies on the workers now, with the days of its validation ratings."""
+        super().place(data)
+        grid, calendar = data.source.grid, self.model.calendar
+        self.user_sizes, sizes = shard_sizes(data)
+        self.sums = TimeSumsGraph(self.client, self.user_sizes, grid.items, calendar.bins)
+        ends = np.cumsum(sizes).tolist()
+        self.item_parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        self.held_out_times = held_out_times(self.client, data, calendar)
+
+    @property
+    def days(self) -> list[Any]:
+        """The days of each row of blocks; [] where time has no effects."""
+        return self.data.days if self.model.calendar.effects else []
+
+    def order_items(self, name: str) -> list[Future[Any]]:
+        """Submit the ratings in the order of the items; with effects of time each sweep does so itself."""
+        return [] if self.model.calendar.effects else super().order_items(name)
+
+    def first(
+        self, users: Sequence[Any], items: Sequence[Any], noise: NoiseLevel, effects: Sequence[Place] = ()
+    ) -> Chain:
+        """Return a chain at given rows, futures by shard; effects : of time, of `steps.written_times`, () for zeros."""
         first_users = [
             self.submit(starts.first_users, rows, counts, features=features)
             for rows, counts, features in zip(users, self.counts.users, self.features_of("user"), strict=True)
         ]
         nothing = self.nothing_known(items)
-        return Chain(first_users, self.submit(starts.first_items, self.counts.items, noise, *items, implicit=nothing))
+        first_items = self.submit(starts.first_items, self.counts.items, noise, *items, implicit=nothing)
+        if self.days:
+            first_items = self.submit(times.first_item_times, first_items, self.model)
+            arrays: list[Any] = [self.submit(npy.read_array, *place) for place in effects] or [None] * len(self.days)
+            first_users = [
+                self.submit(times.first_user_times, *each) for each in zip(first_users, self.days, arrays, strict=True)
+            ]
+        return Chain(first_users, first_items)
+
+    def with_times(
+        self, chain: Chain, users: Sequence[Place], items: Sequence[Place], levels: Sequence[float]
+    ) -> Chain:
+        """Return a chain of a checkpoint with its effects of time; users, items : of `state.write_..._times`."""
+        arrays = [[self.submit(npy.read_array, *place) for place in side] for side in (users, items)]
+        return Chain(
+            [self.submit(times.resumed_user_times, *each) for each in zip(chain.users, arrays[0], strict=True)],
+            self.submit(times.resumed_item_times, chain.items, levels, *arrays[1]),
+        )
 
     def resumed(
         self, users: Sequence[Any], items: Sequence[Any], noise: NoiseLevel, pairs: Sequence[Place] = (),

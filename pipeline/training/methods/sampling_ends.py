@@ -73,7 +73,8 @@ class ChainStart:
         variance = max(((training or 0.0) / scaling.deviation) ** 2, LEAST_VARIANCE)
         noise = NoiseLevel(1.0 / variance, _FIRST_SHAPE)
         met = Met(variance * job.grid.ratings, noise, variance)
-        return replace(self.sweeps.first(users, items, noise), met=met, passes=found.epoch)
+        times = [entry.place(saved) for entry in found.best.get("times", ())]
+        return replace(self.sweeps.first(users, items, noise, times), met=met, passes=found.epoch)
 
 
 @dataclass(frozen=True)

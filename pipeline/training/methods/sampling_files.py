@@ -5,9 +5,9 @@ Does not cover: the form of a file (tasks/training/posterior/state.py), the mani
 (pipeline/training/checkpoint.py), the loop (bayes.py).
 
     users : rows of each chain, factors of each if pairs count, sums and traces of predictions of each chain, the
-            compact mean; a file a shard each
+            compact mean; with effects of time their sums and those of each chain; a file a shard each
     items : rows of each chain, what the pairs say in each if they count, effects of features in each if there are
-            any, the compact mean
+            any, the compact mean; with effects of time likewise
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
-from funkflow.pipeline.root.training_records import ShardFiles
+from funkflow.pipeline.root.training_records import ShardFiles, TimesRecord
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.training.checkpoint import Checkpoint, DrawState, ResumePoint, array_entries
 from funkflow.pipeline.training.manifest import STAGE
 from funkflow.pipeline.training.methods.bayes_graph import Sampling, Sweeps
 from funkflow.pipeline.training.methods.chain_graph import Chain
+from funkflow.pipeline.training.times import TimeSums
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.posterior import state as forms
 from funkflow.tasks.training.posterior.priors import NoiseLevel
 from funkflow.tasks.training.posterior.sweep_parts import Met
+from funkflow.tasks.training.posterior.times import levels_of
+from funkflow.tasks.training.times import saved
 
 _Jobs = list[tuple[str, Callable[..., str], tuple[Any, ...]]]
 
@@ -59,13 +62,23 @@ def write(
         users += [(f"{at}/trace-{c:02d}-{a:05d}.npy", forms.write_trace, (each,)) for a, each in enumerate(drawn)]
     for jobs, side, shards in ((users, "user", state.mean.users), (items, "item", state.mean.items)):
         jobs += [(f"{at}/mean-{side}-{a:05d}.npy", forms.write_compact, (each,)) for a, each in enumerate(shards)]
+    if state.times is not None:
+        of_users, of_items = _times(at, state, state.times)
+        users, items = users + of_users, items + of_items
     sampling = DrawState(
         noise_precisions=tuple(each.noise.precision for each in met),
         noise_shapes=tuple(each.noise.shape for each in met), draws=state.draws, kept=tuple(state.kept),
         lost=state.lost, whole=state.whole, noise_variances=state.noise_variances,
         squares=tuple(each.squares for each in met if each.squares),
+        time_levels=_levels(context, state),
     )  # fmt: skip
     return ResumePoint.of(_written(context, folder, users, items), sampling=sampling)
+
+
+def _levels(context: Context, state: Sampling) -> tuple[tuple[float, ...], ...]:
+    if state.times is None:
+        return ()
+    return tuple(context.client.gather([context.client.submit(levels_of, chain.items) for chain in state.chains]))
 
 
 def write_kept(context: Context, folder: str, name: str, chain: Chain, precision: float) -> ShardFiles:
@@ -93,6 +106,11 @@ def stored(sweeps: Sweeps, last: Checkpoint, folder: str, sampling: DrawState) -
     """Return the state of a checkpoint, as fresh load tasks."""
     shards, group = len(sweeps.data.rows), len(sampling.noise_precisions)
     users, items = (_by_shards(side, shards, folder) for side in (last.current.users, last.current.items))
+    time_sums = None
+    if sampling.time_levels:
+        users, times_of_users = users[: -group - 1], users[-group - 1 :]
+        items, times_of_items = items[: -group - 1], items[-group - 1 :]
+        time_sums = sweeps.sums.stored(times_of_users[0], times_of_items[0])
     rows = [sweeps.stored(users[c], items[c], last.epoch * group + c) for c in range(group)]
     chains = [
         sweeps.resumed(
@@ -102,6 +120,11 @@ def stored(sweeps: Sweeps, last: Checkpoint, folder: str, sampling: DrawState) -
         )
         for c, each in enumerate(rows)
     ]  # fmt: skip
+    if time_sums is not None:
+        chains = [
+            sweeps.with_times(each, times_of_users[c + 1], times_of_items[c + 1], sampling.time_levels[c])
+            for c, each in enumerate(chains)
+        ]
     first = 2 * group if sampling.squares else group
     predicted = [
         sweeps.stored_predictions(users[first + 2 * c], users[first + 2 * c + 1], sampling.draws // group)
@@ -109,8 +132,40 @@ def stored(sweeps: Sweeps, last: Checkpoint, folder: str, sampling: DrawState) -
     ]
     return Sampling(
         chains, predicted, sweeps.stored_mean(users[-1], items[-1]), sampling.draws, list(sampling.kept), sampling.lost,
-        sampling.whole, sampling.noise_variances,
+        sampling.whole, sampling.noise_variances, time_sums,
     )  # fmt: skip
+
+
+def write_times(context: Context, folder: str, state: Sampling, sweeps: Sweeps) -> TimesRecord | None:
+    """Write the mean effects of time of all draws, by shard; None where time has none."""
+    if state.times is None:
+        return None
+    users: _Jobs = [
+        (f"shards-mean/user-times-{a:05d}.parquet", saved.write_user_times, (days, sums, state.draws))
+        for a, (days, sums) in enumerate(zip(sweeps.days, state.times.users, strict=True))
+    ]
+    items: _Jobs = [
+        (f"shards-mean/item-times-{b:05d}.npy", saved.write_item_times, (state.times.items, state.draws, part))
+        for b, part in enumerate(sweeps.item_parts)
+    ]
+    written, calendar = _written(context, folder, users, items), sweeps.model.calendar
+    return TimesRecord(effects=calendar.effects, edges=calendar.edges, users=written["users"], items=written["items"])
+
+
+def _times(at: str, state: Sampling, sums: TimeSums) -> tuple[_Jobs, _Jobs]:
+    """Return the files of effects of time: their sums over draws, and those of each chain."""
+    shards = range(len(sums.users))
+    users: _Jobs = [(f"{at}/times-sum-user-{a:05d}.npy", forms.write_user_times, (sums.users[a],)) for a in shards]
+    items: _Jobs = [
+        (f"{at}/times-sum-item-{b:05d}.npy", forms.write_time_table, (sums.items, len(shards), b)) for b in shards
+    ]
+    for c, chain in enumerate(state.chains):
+        users += [(f"{at}/times-{c:02d}-user-{a:05d}.npy", forms.write_user_times, (chain.users[a],)) for a in shards]
+        items += [
+            (f"{at}/times-{c:02d}-item-{b:05d}.npy", forms.write_time_table, (chain.items, len(shards), b))
+            for b in shards
+        ]
+    return users, items
 
 
 def _rows(prefix: str, chain: Chain) -> tuple[_Jobs, _Jobs]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from distributed import Future
 
 from funkflow.pipeline.root.manifests import Training
-from funkflow.pipeline.root.training_records import ShardFiles
+from funkflow.pipeline.root.training_records import ShardFiles, TimesRecord
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint
 from funkflow.pipeline.training.job import TrainingJob, WarmStart
@@ -31,10 +31,12 @@ from funkflow.pipeline.training.methods.sgd_graph import (
     submit_epoch_run,
     submit_epoch_run_begin,
     with_means,
+    with_times,
     write_state,
 )
 from funkflow.pipeline.training.placed_grid import PlacedGrid
 from funkflow.pipeline.training.step_sizes import scaling_of, step_sizes
+from funkflow.pipeline.training.times import TimesOfGrid, calendar_for, write_step_times
 from funkflow.pipeline.training.warm_start import StartWriter
 from funkflow.tasks.errors import Diverged
 from funkflow.tasks.grid.default_rule import (
@@ -67,7 +69,8 @@ def train(job: TrainingJob) -> Training:
     def work() -> Training:
         loop = _EpochLoop(job, step_sizes(job.grid, job.settings))
         last = loop.run()
-        return last.training(job, loop.steps_of(last.best_epoch))
+        manifest = last.training(job, loop.steps_of(last.best_epoch))
+        return replace(manifest, times=loop.times_of(last))
 
     return reuse_or_train(job, job.settings.epochs, work, _summary_of_sgd)
 
@@ -98,6 +101,8 @@ class _EpochLoop(CheckpointedLoop):
     def run(self) -> Checkpoint:
         """Train to the end, from the newest whole checkpoint if there is one."""
         data, last = self.load_grid(), self.resume()
+        self.calendar = calendar_for(self.context, data, self.job.times)
+        self.times = TimesOfGrid.of(self.context.client, data, self.calendar)
         if last is None and self.job.warm is not None:
             last = self._start_warm(data, self.job.warm)
         if last is None:
@@ -110,11 +115,15 @@ class _EpochLoop(CheckpointedLoop):
             self.state = self._load(data, last)
         if self._measure.implicit.has_means and (last is None or not last.epoch):
             self.state = with_means(self.context, data, self.state)
+        if self.times.effects and (last is None or not last.epoch):
+            self.state = with_times(self.context, data, self.state)
         while last is None or not self._is_over(last.epoch):
             last = self._to_next_checkpoint(data, last)
             self.state = None
             if not self._is_over(last.epoch):
-                data = self.grid_after(data, last)
+                now = self.grid_after(data, last)
+                if now is not data:
+                    data, self.times = now, TimesOfGrid.of(self.context.client, now, self.calendar)
                 self.state = self._load(data, last)
         return last
 
@@ -132,7 +141,11 @@ class _EpochLoop(CheckpointedLoop):
         places = tuple(
             [entry.place(self.folder) for entry in side] for side in (last.current.users, last.current.items)
         )
-        return loaded_state(self.context, data, places, self.settings.rank, f"{self.context.attempt}-{last.epoch:04d}")
+        at = f"{self.context.attempt}-{last.epoch:04d}"
+        state = loaded_state(self.context, data, places, self.settings.rank, at)
+        if not last.current.times:
+            return state
+        return with_times(self.context, data, state, [entry.place(self.folder) for entry in last.current.times])
 
     def _to_next_checkpoint(self, data: PlacedGrid, last: Checkpoint | None) -> Checkpoint:
         """Run epochs until the next checkpoint is due, and write it."""
@@ -151,7 +164,7 @@ class _EpochLoop(CheckpointedLoop):
     def _write(self, data: PlacedGrid, state: State, epoch: int) -> ShardFiles:
         """Write all shards of an epoch; training sums errors before each step, so the last steps can diverge unseen."""
         try:
-            return write_state(self.context, self.folder, state, data.of_shares, epoch)
+            return write_state(self.context, self.folder, state, data.of_shares, epoch, bool(self.times.effects))
         except Diverged as cause:
             raise self._diverged(epoch) from cause
 
@@ -174,7 +187,7 @@ class _EpochLoop(CheckpointedLoop):
                 number = epoch + len(flying) + 1
                 ahead, errors, explained = submit_epoch(
                     self.context, data, ahead, number,
-                    seed=self.settings.seed, measure=self._measure, history=self.history,
+                    seed=self.settings.seed, measure=self._measure, history=self.history, times=self.times,
                 )  # fmt: skip
                 flying.append((number, ahead, errors, explained))
             epoch, state, errors, explained = flying.popleft()
@@ -202,7 +215,7 @@ class _EpochLoop(CheckpointedLoop):
             while len(flying) < _EPOCHS_IN_FLIGHT and planned < end:
                 epochs = range(planned + 1, min(planned + at_once, end) + 1)
                 ahead = submit_epoch_run(
-                    self.context, data, ahead, epochs, seed=self.settings.seed, measure=self._measure
+                    self.context, data, ahead, epochs, seed=self.settings.seed, measure=self._measure, times=self.times
                 )
                 key = f"history-{self.context.attempt}-{epochs[-1]:04d}"
                 flying.append((ahead, submit(getattr, ahead, "history", key=key, pure=False)))
@@ -234,6 +247,12 @@ class _EpochLoop(CheckpointedLoop):
             f"L2 {self.steps.l2:g}; lower train.step (for instance to {self.steps.step / 4:g}), "
             "or omit it for the default rule"
         )
+
+    def times_of(self, last: Checkpoint) -> TimesRecord | None:
+        """Write the effects of time of the best epoch as an export takes them; None without."""
+        if "times" not in last.best:
+            return None
+        return write_step_times(self.context, self.load_grid(), last.best["times"], self.folder, self.calendar)
 
     @property
     def _measure(self) -> Measure:

@@ -45,7 +45,13 @@ class Intervals(WithDraws, ABC):
     def found_rows(self, ids: Any, side: Literal["users", "items"]) -> npt.NDArray[np.intp]:
         """Return the rows of raw ids, int (n,); -1 for ids that the model does not have."""
 
-    def intervals(self, users: Any, items: Any, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
+    @abstractmethod
+    def _offsets_at(
+        self, user_rows: npt.NDArray[np.integer], item_rows: npt.NDArray[np.integer], times: Any
+    ) -> Numbers:
+        """Return what the times of pairs add to their scores, float64 (n,)."""
+
+    def intervals(self, users: Any, items: Any, levels: Sequence[float] = LEVELS, times: Any = None) -> pd.DataFrame:
         """Return for each (user, item) pair the distribution that a new rating would have.
 
         The rating is normal about the prediction of each draw, and all draws count alike. A user or an item that the
@@ -57,6 +63,7 @@ class Intervals(WithDraws, ABC):
         users : array-like (n,) of raw ids, or one row that `fold_in_draws` returned.
         items : array-like (n,) of raw ids.
         levels : parts of such ratings that an interval shall hold, each above 0 and below 1.
+        times : when they would be given, as for `predict`. Effects of time are taken at their mean.
 
         Returns
         -------
@@ -83,7 +90,8 @@ class Intervals(WithDraws, ABC):
             user_rows = self.found_rows(users, "users")
         if len(user_rows) != len(item_rows):
             raise BadInput(f"intervals: {len(user_rows)} users but {len(item_rows)} items; give one item for each user")
-        found = intervals_of(draws, user_rows, item_rows, levels)
+        there = np.full_like(user_rows, -1) if isinstance(users, DrawnRow) else user_rows
+        found = intervals_of(draws, user_rows, item_rows, levels, self._offsets_at(there, item_rows, times))
         columns = {name: found[:, number] for number, name in enumerate(names)}
         for name in (each for each in names if each != "deviation"):
             clipped = columns[name] if self.scale is None else np.clip(columns[name], *self.scale)
@@ -106,40 +114,47 @@ def interval_names(levels: Sequence[float]) -> list[str]:
 
 
 def intervals_of(
-    draws: Draws, users: npt.NDArray[np.integer], items: npt.NDArray[np.integer], levels: Sequence[float]
-) -> Numbers:
+    draws: Draws, users: npt.NDArray[np.integer], items: npt.NDArray[np.integer], levels: Sequence[float],
+    offsets: Numbers | None = None,
+) -> Numbers:  # fmt: skip
     """Return the columns of `interval_names` for pairs of rows, not clipped, float64 (n, 2 + 2 levels).
 
-    users, items : (n,) rows of the model, -1 for ids that it does not have.
+    users, items : (n,) rows of the model, -1 for ids that it does not have; offsets : as for `normals_of`.
     """
     ends = [part for level in levels for part in ((1.0 - level) / 2.0, (1.0 + level) / 2.0)]
     found = np.empty((len(users), 2 + len(ends)))
-    for pairs, means, variances in normals_of(draws, users, items):
+    for pairs, means, variances in normals_of(draws, users, items, offsets):
         found[pairs, 0], found[pairs, 1] = moments(means, variances)
         found[pairs, 2:] = quantiles(means, variances, ends)
     return found
 
 
 def normals_of(
-    draws: Draws, users: npt.NDArray[np.integer], items: npt.NDArray[np.integer]
+    draws: Draws, users: npt.NDArray[np.integer], items: npt.NDArray[np.integer], offsets: Numbers | None = None
 ) -> Iterator[tuple[npt.NDArray[np.intp], Numbers, Numbers]]:
     """Yield some pairs at a time: their numbers (n,), and the mean and variance of each draw, float64 (n, D).
 
     Pairs of the same groups of rows come together, so that each group is read once, if those of the items fit.
+
+    offsets : float64 (n,), added to the means of each pair; None: nothing is.
     """
     order = np.lexsort((items, draws.items.groups_of(items), draws.users.groups_of(users)))
     for at in range(0, len(order), PAIRS_AT_ONCE):
         pairs = order[at : at + PAIRS_AT_ONCE]
-        yield pairs, *_normals(draws, users[pairs], items[pairs])
+        yield pairs, *_normals(draws, users[pairs], items[pairs], None if offsets is None else offsets[pairs])
 
 
-def _normals(draws: Draws, users: npt.NDArray[np.integer], items: npt.NDArray[np.integer]) -> tuple[Numbers, Numbers]:
+def _normals(
+    draws: Draws, users: npt.NDArray[np.integer], items: npt.NDArray[np.integer], offsets: Numbers | None
+) -> tuple[Numbers, Numbers]:
     of_users, of_items = draws.users.take(users).astype(np.float64), draws.items.take(items).astype(np.float64)
     sides = ((of_users, draws.users, users), (of_items, draws.items, items))
     for rows, side, ids in sides:
         rows[ids < 0] = side.priors.mean
     products = np.einsum("ndf,ndf->nd", of_users[..., :-1], of_items[..., :-1])
     means = draws.mean + products + of_users[..., -1] + of_items[..., -1]
+    if offsets is not None:
+        means += offsets[:, None]
     variances = draws.noise_variances(means, users)
     if (unknown := np.flatnonzero((users < 0) | (items < 0))).size:
         spreads = [np.where((ids[unknown] < 0)[:, None, None], side.priors.variance, 0.0) for _, side, ids in sides]

@@ -112,7 +112,8 @@ def draw_users(
         for step in range(model.steps):
             search.step(terms.sums(search.directions, no_targets=True)[0], last=step + 1 == model.steps)
         errors[part] = terms.squared_errors(rows[part])
-    return drawn_users(rows, weights, counts, errors, means, users.factors, users.features)
+    drawn = drawn_users(rows, weights, counts, errors, means, users.factors, users.features)
+    return replace(drawn, times=users.times)
 
 
 def drawn_users(

@@ -15,11 +15,12 @@ from funkflow.tasks.dataset.id_pieces import read_piece
 from funkflow.tasks.model.about import PartEntry, Place
 from funkflow.tasks.model.draws.drawn_rows import ColumnSums, DrawnBatch, rows_of_group, write_part
 from funkflow.tasks.storage import files, npy
+from funkflow.tasks.training.times.saved import ShardTimes
 
 
 def export_drawn_shard(
     saved: Sequence[Place], side: str, biases: bool, precisions: Sequence[float], ids: str, number: int,
-    deviation: float, url: str,
+    deviation: float, url: str, times: ShardTimes | None = None,
 ) -> tuple[PartEntry, ColumnSums]:  # fmt: skip
     """Write one shard of all kept draws; return its entry in `model.json`, and sums of its columns.
 
@@ -31,7 +32,9 @@ def export_drawn_shard(
     precisions : 1 over the mean noise variance of ratings, of each draw.
     ids : file of raw ids by shard (tasks/dataset/id_pieces.py).
     deviation : of training ratings, their unit in training.
+    times : mean effects of time, of which those of the last days become part of the biases.
     """
+    last = None if times is None else (times.exported(deviation)[0] * deviation).astype(np.float32)
     raw_ids, sums = read_piece(ids, number).raw_ids, list[ColumnSums]()
     rows, columns = npy.checked_shape(*saved[0])
     for place in saved[1:]:
@@ -52,6 +55,8 @@ def export_drawn_shard(
                 if of_users:
                     noise[:, draw] = part[:, -1] * np.float32(precision)
             sums.append(ColumnSums.of(batch))
+            if last is not None:  # priors are of rows without it
+                batch[:, :, rank] += last[start : start + len(batch), None]
             yield {"draws": batch, "noise": noise} if of_users else {"draws": batch}
 
     widths = {"draws": len(saved) * (rank + 1)} | ({"noise": len(saved)} if of_users else {})

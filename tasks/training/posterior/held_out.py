@@ -7,7 +7,7 @@ Does not cover: the draws (draws.py), convergence by the traces (convergence.py)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.training.posterior.mean import CompactShard, as_factor_shard
 from funkflow.tasks.training.posterior.sweep_parts import ItemDraw, UserDraw
 from funkflow.tasks.training.score import Errors, HeldOut, score
+from funkflow.tasks.training.times.effects import UserTimes
+from funkflow.tasks.training.times.held_out_times import HeldOutTimes
 
 MOST_TRACED = 128
 """Most ratings of a user shard whose predictions are kept for every draw."""
@@ -41,9 +43,19 @@ class HeldOutDraws(Weighed):
         return cls(0, np.zeros(len(held_out.ratings)), np.empty((0, len(_traced(held_out))), np.float32))
 
 
-def add_draw(before: HeldOutDraws, held_out: HeldOut, biases: bool, users: UserDraw, items: ItemDraw) -> HeldOutDraws:
-    """Return the predictions with those of one more draw; biases : whether rows have them, as in row solves."""
+def add_draw(
+    before: HeldOutDraws, held_out: HeldOut, biases: bool, users: UserDraw, items: ItemDraw,
+    times: HeldOutTimes | None = None,
+) -> HeldOutDraws:  # fmt: skip
+    """Return the predictions with those of one more draw; biases : whether rows have them, as in row solves.
+
+    times : of the ratings, where time has effects.
+    """
     drawn = predictions(held_out, biases, users.rows, items.shards)
+    if times is not None:
+        assert users.times is not None
+        assert items.times is not None
+        drawn += times.offsets(users.times, items.times.table)
     trace = np.concatenate([before.trace, drawn[None, _traced(held_out)].astype(np.float32)])
     return HeldOutDraws(before.draws + 1, before.sums + drawn, trace)
 
@@ -74,6 +86,15 @@ def errors_of_mean(held_out: HeldOut, scaling: Scaling, scale: tuple[float, floa
     return Errors(float(away @ away), float(np.sum(np.abs(away))), len(away))
 
 
+def with_mean_offsets(
+    held_out: HeldOut, times: HeldOutTimes | None, users: UserTimes | None, items: Matrix | None, draws: int
+) -> HeldOut:
+    """Return validation ratings with what time adds on average; users, items : sums of effects over draws."""
+    if times is None or users is None or items is None:
+        return held_out
+    return replace(held_out, offsets=times.offsets(users, items, draws))
+
+
 @dataclass(frozen=True)
 class CompactErrors:
     """Of one rank: errors on the validation ratings, and the squared distance from the predictions of the full mean."""
@@ -94,6 +115,8 @@ def errors_of_compact(
     for rank in ranks:
         mine, *others = (as_factor_shard(each, draws, rank) for each in (users, *items))
         here = predictions(held_out, True, _with_bias(mine, "user"), [_with_bias(each, "item") for each in others])
+        if held_out.offsets is not None:
+            here += held_out.offsets
         away = float(np.sum((here - full) ** 2)) * scaling.deviation**2
         found.append(CompactErrors(score(held_out, mine, others, scaling, scale), away))
     return found

@@ -20,6 +20,7 @@ from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.grid.solved_rows import Matrix
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.draws.about_draws import NoiseByRating
+from funkflow.tasks.training.times.saved import SavedTimes, read_item_times, read_user_times
 
 BINS = 20
 LEAST = 500
@@ -46,23 +47,32 @@ class ResidualSums:
 
 
 def measure_row(
-    row: BlockRow, users: Place, items: tuple[FactorShard, ...], rank: int, scaling: Scaling, ratings: int
-) -> ResidualSums:
+    row: BlockRow, users: Place, items: tuple[FactorShard, ...], rank: int, scaling: Scaling, ratings: int,
+    days: BlockRow | None = None, times: SavedTimes | None = None, shard: int = 0,
+) -> ResidualSums:  # fmt: skip
     """Return the sums over the blocks of one user shard, residuals in units of the deviation.
 
     Parameters
     ----------
     users : the saved user shard; items : all item shards, in order; rank : of both.
     ratings : of all blocks of the grid.
+    days, times : blocks of days and effects of time, if the model has some; shard : the user shard's number.
     """
-    shard, step = read_shard(*users, rank), max(1, -(-ratings // _MOST))
+    mine, step = read_shard(*users, rank), max(1, -(-ratings // _MOST))
     counts, squares = np.zeros(_CELLS), np.zeros(_CELLS)
-    for block, others in zip(row, items, strict=True):
+    by_user = None if times is None else read_user_times(times.users[shard])
+    for column, (block, others) in enumerate(zip(row, items, strict=True)):
         user_rows, item_rows, values = (each[::step] for each in (block.user_rows, block.item_rows, block.ratings))
+        if days is not None and times is not None and by_user is not None:
+            when = days[column].ratings[::step].astype(np.int64)
+            effects = by_user.of(user_rows, when)
+            if times.items:
+                effects += read_item_times(times.items[column], times.edges).of(item_rows, when)
+            values = np.asarray(values - scaling.deviation * effects, np.float32)
         for at in range(0, len(values), SLICE):
             a, b, rated = (each[at : at + SLICE] for each in (user_rows, item_rows, values))
-            predicted = np.einsum("nf,nf->n", shard.factors[a], others.factors[b]).astype(np.float64)
-            predicted += shard.biases[a] + others.biases[b]
+            predicted = np.einsum("nf,nf->n", mine.factors[a], others.factors[b]).astype(np.float64)
+            predicted += mine.biases[a] + others.biases[b]
             residuals = (rated.astype(np.float64) - scaling.mean) / scaling.deviation - predicted
             cells = np.clip((predicted + _WIDEST) * (_CELLS / (2.0 * _WIDEST)), 0, _CELLS - 1).astype(np.int64)
             counts += np.bincount(cells, minlength=_CELLS)

@@ -19,6 +19,7 @@ from funkflow.tasks.training.posterior.held_out import HeldOutDraws
 from funkflow.tasks.training.posterior.mean import CompactShard, as_factor_shard, merged, stacked_gram
 from funkflow.tasks.training.posterior.mean import Merge as Merge
 from funkflow.tasks.training.posterior.sweep_parts import ItemDraw, UserDraw
+from funkflow.tasks.training.times.effects import UserTimes
 
 
 def start_rows(trained: Place, rank: int, side: str, biases: bool) -> Rows:
@@ -88,6 +89,21 @@ def write_effects(url: str, draw: ItemDraw, shards: int, shard: int) -> str:
     assert draw.implicit.known is not None
     whole = np.concatenate([draw.implicit.known.user_effects, draw.implicit.known.item_effects])
     return npy.write_array(url, np.array_split(whole, shards)[shard])
+
+
+def write_user_times(url: str, given: UserDraw | UserTimes) -> str:
+    """Write the effects of time of a user shard, or their sums: of days, then of drift; return the file's checksum."""
+    times = given.times if isinstance(given, UserDraw) else given
+    assert times is not None
+    return npy.write_array(url, np.concatenate([times.days, times.drift]))
+
+
+def write_time_table(url: str, given: ItemDraw | Matrix, shards: int, shard: int) -> str:
+    """Write one of so many parts of the effects of time of all items, or of their sums; return the file's checksum."""
+    if isinstance(given, ItemDraw):
+        assert given.times is not None
+        given = given.times.table
+    return npy.write_array(url, np.array_split(given, shards)[shard])
 
 
 def empty_compact(counts: Matrix) -> CompactShard:

@@ -18,6 +18,8 @@ from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.training import als
 from funkflow.tasks.training.posterior.priors import NoiseLevel, RowPrior, RowSums, WeightSums
+from funkflow.tasks.training.times.effects import ItemTimes, UserTimes
+from funkflow.tasks.training.times.row_days import NO_TIMES, Calendar
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Model:
     implicit: str = "none"
     pair_steps: int = 6
     user_features: bool = False
+    calendar: Calendar = NO_TIMES
 
     @property
     def users_have_means(self) -> bool:
@@ -125,13 +128,14 @@ def known_of(implicit: Implicit | None) -> Known:
 
 @dataclass(frozen=True)
 class ItemDraw(Weighed):
-    """All item shards at the end of a sweep, sums of them less their means, X^T X, and the noise."""
+    """All item shards at the end of a sweep, sums of them less their means, X^T X, the noise, and effects of time."""
 
     shards: tuple[Rows, ...]
     sums: RowSums
     gram: Matrix
     noise: NoiseLevel
     implicit: Implicit | None = None
+    times: ItemTimes | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,8 @@ class UserDraw(Weighed):
     """A drawn user shard.
 
     weights : a_u, float64 (rows,); means : F Y + G Z of its rows (implicit.py, row_features.py); factors : its rows of
-    Y of the items' rows; the last two None for zeros; features : G of its rows, None for none.
+    Y of the items' rows; the last two None for zeros; features : G of its rows, None for none; times : effects of
+    time, None for none.
     """
 
     rows: Rows
@@ -175,6 +180,7 @@ class UserDraw(Weighed):
     means: Rows | None = None
     factors: Rows | None = None
     features: Any = None
+    times: UserTimes | None = None
 
     @property
     def away(self) -> Matrix:

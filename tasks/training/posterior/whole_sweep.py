@@ -16,11 +16,13 @@ from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.solved_rows import Matrix
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.noise import Stream
-from funkflow.tasks.training.als import ItemPart, OrderedRow
+from funkflow.tasks.training.als import ItemPart, OrderedRow, order_items
 from funkflow.tasks.training.posterior import draws
 from funkflow.tasks.training.posterior.implicit import with_item_means, with_user_means
 from funkflow.tasks.training.posterior.row_features import with_user_effects
 from funkflow.tasks.training.posterior.sweep_parts import AllItemSearches, ItemDraw, ItemProblem, Met, Model, UserDraw
+from funkflow.tasks.training.posterior.times import with_times, without_times
+from funkflow.tasks.training.times.row_days import RowDays
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class WholeDraw(Weighed):
 
 def whole_sweep(
     rows: Sequence[BlockRow], ordered: Sequence[OrderedRow], counts: tuple[Sequence[Matrix], Sequence[Matrix]],
-    users: Sequence[UserDraw], items: ItemDraw, model: Model, stream: Stream,
+    users: Sequence[UserDraw], items: ItemDraw, model: Model, stream: Stream, days: Sequence[RowDays] = (),
 ) -> WholeDraw:  # fmt: skip
     """Draw all users, then all items.
 
@@ -61,9 +63,15 @@ def whole_sweep(
     ----------
     rows, ordered : of all blocks, by user shard; counts : float64 (rows,) of each shard of users, and of items.
     users, items : where the chain is. They do not change.
+    days : of each user shard, where time has effects; `ordered` is not used then.
     """
     of_users, of_items = counts
-    tasks = AtOnce(rows, of_users)
+    tasks, before = AtOnce(rows, of_users), items
+    if days:
+        rows = without_times(tasks, days, users, items, model)
+        width, number = users[0].rows.shape[1], users[0].rows.dtype.str[1:]
+        ordered = [order_items(blocks, width, number) for blocks in rows]
+        tasks = AtOnce(rows, of_users)
     problem = draws.begin_sweep(items, model, stream, *(each.seen for each in users))
     if model.user_features:
         problem = with_user_effects(tasks, problem, users, model, stream)
@@ -83,7 +91,11 @@ def whole_sweep(
     searches = draws.begin_search(begun, of_items, model, stream, *parts(begun))
     for _ in range(model.steps - 1):
         searches = draws.step_items(searches, *parts(searches))
-    return WholeDraw(drawn, draws.end_items(searches, of_items, *parts(searches)), draws.met_of(begun))
+    items = draws.end_items(searches, of_items, *parts(searches))
+    if days:
+        timed, items = with_times(tasks, rows, days, drawn, before, items, model, stream)
+        drawn = tuple(timed)
+    return WholeDraw(drawn, items, draws.met_of(begun))
 
 
 def user_shard_of(draw: WholeDraw, number: int) -> UserDraw:
