@@ -44,12 +44,12 @@ MEASURED_RATINGS = 4_000_000
 default. With means an epoch or a sweep takes at least twice as long, and shards are twice as large."""
 
 
-def effects_of_time(method: str, wanted: str, timestamps: bool, ratings: int) -> str:
+def effects_of_time(method: str, wanted: str, biases: bool, timestamps: bool, ratings: int) -> str:
     """Return which effects of time a training has.
 
     Parameters
     ----------
-    method : of ALL_METHODS; wanted : as settings have it.
+    method : of ALL_METHODS; wanted : as settings have it; biases : whether the model has some, as effects are biases.
     timestamps : whether the ratings have times; ratings : of training, auto has none above MEASURED_RATINGS.
 
     Raises
@@ -57,8 +57,10 @@ def effects_of_time(method: str, wanted: str, timestamps: bool, ratings: int) ->
     SettingsError
         The settings name effects that the method does not have, or there are no times.
     """
-    if "time" in ALL_METHODS[method].ignores or (wanted == "auto" and ratings > MEASURED_RATINGS):
+    if "time" in ALL_METHODS[method].ignores or (wanted == "auto" and (not biases or ratings > MEASURED_RATINGS)):
         return "none"
+    if wanted != "none" and not biases:
+        raise SettingsError(f"train.time = {wanted!r} needs biases: leave it out, or leave out train.biases = false")
     if wanted not in ("auto", "none") and not timestamps:
         raise SettingsError(
             f"train.time = {wanted!r} needs the time of each rating, and the ratings have none: leave it out, or "

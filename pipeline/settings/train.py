@@ -259,7 +259,7 @@ class TrainSettings(Section):
 
     def effects_of_time(self, timestamps: bool, ratings: int) -> str:
         """Return which effects of time a training has; see `effects_of_time`."""
-        return effects_of_time(self.trained_as, self.time, timestamps, ratings)
+        return effects_of_time(self.trained_as, self.time, self.biases, timestamps, ratings)
 
     @property
     def trained_as(self) -> str:

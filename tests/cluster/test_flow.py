@@ -70,7 +70,7 @@ def test_the_exported_model_scores_as_the_shards_did(first: RunResult) -> None:
         for side in ("user", "item")
     )
     for place, name in ((first.paths["model"], "model"), (f"{first.paths['raw']}/truth", "truth")):
-        errors = held_out["rating"] - Model.load(place).predict(users, items)
+        errors = held_out["rating"] - Model.load(place).predict(users, items, times=held_out["timestamp"])
         assert np.sqrt(np.mean(errors**2)) == pytest.approx(first.evaluation[name]["rmse"], rel=1e-5)
         assert np.mean(np.abs(errors)) == pytest.approx(first.evaluation[name]["mae"], rel=1e-5)
 
@@ -88,7 +88,8 @@ def test_predictions_come_in_both_forms(first: RunResult, root: Path) -> None:
     table = pd.read_parquet(folder / "predictions.parquet")
     asked = (root / "raw" / "demo-0-0.02" / "qualifying.txt").read_text().splitlines()
     assert len(table) == sum(not line.endswith(":") for line in asked)
-    expected = Model.load(first.paths["model"]).predict(table["user"], table["item"])
+    times = [line.split(",")[1] for line in asked if not line.endswith(":")]
+    expected = Model.load(first.paths["model"]).predict(table["user"], table["item"], times=times)
     np.testing.assert_allclose(table["prediction"], expected, rtol=1e-6)
     submission = (folder / "predictions.txt").read_text().splitlines()
     assert [line for line in submission if line.endswith(":")] == [line for line in asked if line.endswith(":")]

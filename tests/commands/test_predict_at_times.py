@@ -115,6 +115,7 @@ def test_predict_takes_a_column_of_times(results: dict[str, RunResult], folder: 
     ("train", "message"),
     [
         ({"method": "sgd", "time": "item_bins"}, "users alone have effects of time; leave item_bins out"),
+        ({"method": "sgd", "time": "drift", "biases": False}, "'drift' needs biases: leave it out"),
         ({"method": "sgd", "time": "weekdays"}, "not auto, none or some of user_days, drift, item_bins"),
     ],
 )
