@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from funkflow.tasks.evaluation.placed_ratings import time_offsets
 from funkflow.tasks.late import late
 from funkflow.tasks.mix import mix
 from funkflow.tasks.model.about import Place, read_about
 from funkflow.tasks.model.draws.drawn_rows import Draws
 from funkflow.tasks.model.draws.intervals import LEVELS, normals_of
 from funkflow.tasks.model.draws.mixture import below, moments, quantiles
-from funkflow.tasks.model.parts import ModelParts, read_timed_items, read_timed_users, rows_of_own
+from funkflow.tasks.model.parts import ModelParts, rows_of_own
 from funkflow.tasks.storage import npy
-from funkflow.tasks.training.score import NO_DAY, HeldOut, read_held_out
+from funkflow.tasks.training.score import read_held_out
 
 if TYPE_CHECKING:
     from scipy import special
@@ -115,7 +116,8 @@ def place_shard(job: CalibrationJob, held_out: Place, shard: int) -> PlacedRatin
     bounds = parts.scale or (-math.inf, math.inf)
     pits, deviations, errors = (np.empty(len(values)) for _ in range(3))
     scores = np.zeros((1 + len(job.constants), len(LEVELS)))
-    offsets = _offsets(parts, ratings, chosen, shard, shards)
+    whole = time_offsets(parts, ratings, shard)
+    offsets = None if whole is None else whole[chosen]
     for pairs, means, variances in normals_of(draws, user_rows, item_rows, offsets):
         low, high = (below(end, means, variances) for end in job.grid.cells(values[pairs]))
         pits[pairs] = low + drawn[pairs] * (high - low)
@@ -130,25 +132,6 @@ def place_shard(job: CalibrationJob, held_out: Place, shard: int) -> PlacedRatin
                 clipped = np.clip(lower, *bounds), np.clip(upper, *bounds)
                 scores[row, number] += interval_scores(*clipped, values[pairs], level).sum()
     return PlacedRatings(pits, deviations, errors, counts, scores)
-
-
-def _offsets(
-    parts: ModelParts, ratings: HeldOut, chosen: npt.NDArray[np.intp], shard: int, shards: npt.NDArray[np.intp]
-) -> Numbers | None:
-    """Return what time adds to the predictions of some validation ratings, (n,); None for a model without it."""
-    if parts.edges is None or ratings.days is None:
-        return None
-    known = ratings.days[chosen] != NO_DAY
-    days = np.where(known, ratings.days[chosen], 0)
-    users = read_timed_users(*parts.users[shard], parts.rank).times
-    assert users is not None
-    found = users.of(np.where(known, ratings.user_rows[chosen], -1), days)
-    items = read_timed_items(parts.items, parts.rank, parts.edges).times
-    if items is not None:
-        firsts = np.cumsum([0, *parts.item_counts[:-1]])
-        places = firsts[shards[chosen]] + ratings.item_rows[chosen]
-        found += items.of(np.where(known & (ratings.item_rows[chosen] >= 0), places, -1), days)
-    return found
 
 
 def interval_scores(lower: Numbers, upper: Numbers, ratings: Numbers, level: float) -> Numbers:

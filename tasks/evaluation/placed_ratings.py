@@ -19,11 +19,19 @@ from funkflow.tasks.dataset.sorting import stable_order
 from funkflow.tasks.dataset.trained_pairs import known_pairs
 from funkflow.tasks.grid.scatter import days_of
 from funkflow.tasks.model.about import Place
-from funkflow.tasks.model.parts import Rows, read_part_rows, read_timed_users, rows_of_own, split_places
+from funkflow.tasks.model.parts import (
+    ModelParts,
+    Rows,
+    read_item_times,
+    read_part_rows,
+    read_timed_users,
+    rows_of_own,
+    split_places,
+)
 from funkflow.tasks.model.score_rows import Scorer, score_pairs
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_groups import read_groups, write_groups
-from funkflow.tasks.training.score import Errors
+from funkflow.tasks.training.score import NO_DAY, Errors, HeldOut
 
 _Rows = npt.NDArray[np.int32]
 
@@ -105,6 +113,21 @@ def read_by_row(url: str, part: int) -> RatingsByRow:
     times = table["timestamp"].to_numpy() if "timestamp" in table.column_names else None
     user_rows, item_rows, ratings = (table[name].to_numpy() for name in ("user_row", "item_row", "rating"))
     return RatingsByRow(user_rows, item_rows, ratings.astype(np.float64), times)
+
+
+def time_offsets(parts: ModelParts, ratings: HeldOut, shard: int) -> npt.NDArray[np.float64] | None:
+    """Return what time adds to the predictions of a user shard's validation ratings, (n,); None without effects."""
+    if parts.edges is None or ratings.days is None:
+        return None
+    known = ratings.days != NO_DAY
+    days, rows = np.where(known, ratings.days, 0), np.where(known, ratings.user_rows, -1)
+    users = read_timed_users(*parts.users[shard], parts.rank).times
+    assert users is not None
+    found, items = users.of(rows, days), read_item_times(parts.items, parts.edges)
+    if items is not None:
+        firsts = np.repeat(np.cumsum([0, *parts.item_counts[:-1]]), np.diff(ratings.starts))
+        found += items.of(np.where(known & (ratings.item_rows >= 0), firsts + ratings.item_rows, -1), days)
+    return found
 
 
 def score_pieces(

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from funkflow.tasks.evaluation.placed_ratings import time_offsets
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.model.canonical import Rotations
 from funkflow.tasks.model.errors_by_rank import RankErrors, SideFactors, errors_by_rank, no_errors, rotate_items
@@ -45,14 +46,16 @@ def score_ranks(model: CanonicalModel, number: int, held_out: Place) -> RankErro
     ratings = read_held_out(*held_out, shards=len(parts.items))
     users = model.side(parts.rows_of_part("user", number), "user")
     by = Scorer(parts.rank, 0.0 if model.fold_biases else parts.mean, parts.scale)
-    total = no_errors(rotations)
+    total, times = no_errors(rotations), time_offsets(parts, ratings, number)
     for shard in range(len(parts.items)):
-        user_rows, item_rows, values = ratings.of(ratings.part(shard))
+        part = ratings.part(shard)
+        user_rows, item_rows, values = ratings.of(part)
         if not len(values):
             continue
         rated, at = np.unique(item_rows, return_inverse=True)
         known = rated >= 0
         rows = parts.rows_of_part("item", shard).take(rated[known])
         items = rotate_items(model.side(rows, "item"), rotations)
-        total += errors_by_rank(user_rows, at - int(not known[0]), values, users, items, rotations, by)
+        offsets = None if times is None else times[part]
+        total += errors_by_rank(user_rows, at - int(not known[0]), values, users, items, rotations, by, offsets)
     return total

@@ -70,6 +70,7 @@ def errors_by_rank(
     items: SideFactors,
     rotations: Rotations,
     by: Scorer,
+    offsets: Matrix | None = None,
 ) -> RankErrors:
     """Return the errors of A_0, A_1, … A_r, clipped to the scale.
 
@@ -79,7 +80,7 @@ def errors_by_rank(
     ratings : (n,), in rating units.
     items : the result of `rotate_items`.
     rotations : the canonical form of U Vᵀ.
-    by : gives mean and scale.
+    by : gives mean and scale. offsets : (n,), added to each prediction at any rank; None: nothing is.
     """
     count = len(rotations.values)
     squared, absolute = np.zeros(count + 1), np.zeros(count + 1)
@@ -88,6 +89,8 @@ def errors_by_rank(
         u, i = user_rows[part], item_rows[part]
         predicted = np.empty((len(u), count + 1))
         predicted[:, 0] = by.mean + _rows_or_zeros(users.biases, u).astype(np.float64) + _rows_or_zeros(items.biases, i)
+        if offsets is not None:
+            predicted[:, 0] += offsets[part]
         left = _rows_or_zeros(users.factors, u).astype(np.float64) @ rotations.users
         np.multiply(left, _rows_or_zeros(items.factors, i), out=predicted[:, 1:])
         np.cumsum(predicted, axis=1, out=predicted)

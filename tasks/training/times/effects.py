@@ -112,7 +112,12 @@ def squares_of(row: RowDays, times: UserTimes) -> Squares:
     """Return the sums from which precisions are drawn."""
     drifting = float(np.sum(np.bincount(row.users[row.of_several], minlength=len(times.drift)) > 0))
     counts = (float(np.sum(row.of_several)), drifting)
-    return Squares(counts, (float(times.days @ times.days), float(times.drift @ times.drift)))
+    return Squares(counts, (sum_of_squares(times.days), sum_of_squares(times.drift)))
+
+
+def sum_of_squares(numbers: Rows) -> float:
+    """Return the sum of squares in float64, whose bits do not depend on where the numbers lie, as BLAS' do."""
+    return float(np.sum(np.square(numbers, dtype=np.float64)))
 
 
 def draw_item_times(

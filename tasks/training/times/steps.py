@@ -23,7 +23,7 @@ from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.time_effects import DAYS, DRIFT
-from funkflow.tasks.training.times.effects import UserTimes, progress_of
+from funkflow.tasks.training.times.effects import UserTimes, progress_of, sum_of_squares
 from funkflow.tasks.training.times.row_days import RowDays
 from funkflow.tasks.training.times.row_sums import block_without, residuals_of_block
 
@@ -123,14 +123,14 @@ def step_times(
     bare, sums, squares = RowWithoutTimes.of(blocks, row, before, scaling.deviation), np.zeros(len(row.days)), 0.0
     for column, shard in enumerate(items):
         residuals = residuals_of_block(bare[column], row.slots[column], users, shard, scaling, sums)
-        squares += float(np.einsum("n,n->", residuals, residuals, dtype=np.float64))
+        squares += sum_of_squares(residuals)
     days, drift, several = before.days, before.drift, row.of_several
     inverse = lengths = counts = (0.0, 0.0)
     if DAYS in effects:
         told = row.counts + ridges[0]
         days = (sums + row.counts * before.days) / told * several
         sums = sums - row.counts * (days - before.days)
-        inverse, lengths = (float(np.sum(1.0 / told[several])), 0.0), (float(days @ days), 0.0)
+        inverse, lengths = (float(np.sum(1.0 / told[several])), 0.0), (sum_of_squares(days), 0.0)
         counts = (float(np.sum(several)), 0.0)
     if DRIFT in effects:
         x, users_count = progress_of(row, len(drift)), len(drift)
@@ -140,7 +140,7 @@ def step_times(
         )
         drift, moves = pull / (told + ridges[1]), told > 0.0
         inverse = (inverse[0], float(np.sum(1.0 / (told + ridges[1])[moves])))
-        lengths, counts = (lengths[0], float(drift @ drift)), (counts[0], float(np.sum(moves)))
+        lengths, counts = (lengths[0], sum_of_squares(drift)), (counts[0], float(np.sum(moves)))
     return UserTimes(days, drift), StepSums(float(np.sum(row.counts)), squares, counts, lengths, inverse)
 
 
