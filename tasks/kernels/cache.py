@@ -21,6 +21,7 @@ import numba
 from numba.core import typeinfer, types
 from numba.core.caching import FunctionCache
 from numba.core.runtime.nrt import rtsys
+from numba.core.sigutils import normalize_signature
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -87,10 +88,17 @@ class _KernelCache(FunctionCache):
     """
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the kernel of a signature from the cache; None if it is not there.
+
+        Two processes that save kernels of one function at once can choose the same name for a file, which then has the
+        kernel of the other's signature. It is compiled and saved again.
+        """
         rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():
             load: Any = self._load_overload
-            return load(sig, target_context)
+            found = load(sig, target_context)
+            wanted, _ = normalize_signature(sig)
+            return found if found is not None and tuple(found.signature.args) == tuple(wanted) else None
 
 
 @functools.cache
