@@ -125,6 +125,7 @@ class _EpochLoop(CheckpointedLoop):
                 if now is not data:
                     data, self.times = now, TimesOfGrid.of(self.context.client, now, self.calendar)
                 self.state = self._load(data, last)
+        self.data = data
         return last
 
     def _is_over(self, epoch: int) -> bool:
@@ -249,10 +250,10 @@ class _EpochLoop(CheckpointedLoop):
         )
 
     def times_of(self, last: Checkpoint) -> TimesRecord | None:
-        """Write the effects of time of the best epoch as an export takes them; None without."""
+        """Write the effects of time of the best epoch as an export takes them, after `run`; None without."""
         if "times" not in last.best:
             return None
-        return write_step_times(self.context, self.load_grid(), last.best["times"], self.folder, self.calendar)
+        return write_step_times(self.context, self.data, last.best["times"], self.folder, self.calendar)
 
     @property
     def _measure(self) -> Measure:
