@@ -24,7 +24,7 @@ import funkflow
 from funkflow.pipeline import cli
 from funkflow.pipeline.commands.names import COMMANDS
 from funkflow.pipeline.progress import events
-from funkflow.pipeline.root import ledger, manifests, model_in_use, model_manifests, training_records, typed_json
+from funkflow.pipeline.root import ledger, manifests, model_in_use, model_manifests, records, typed_json
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks import errors
 from funkflow.tasks.model import about
@@ -238,7 +238,7 @@ def files() -> str:
         "Manifests of data and training": [
             typed_json.FileEntry,
             *records_of(manifests),
-            *records_of(training_records),
+            *records_of(records),
         ],
         "Manifests of what is made of a model": records_of(model_manifests),
         "model.json": [about.About, about.PartEntry, about_draws.DrawsAbout, about_draws.NoiseByRating],

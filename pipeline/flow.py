@@ -6,11 +6,12 @@ Does not cover: the stages (pipeline/stages/), the cluster and the record around
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.datasets.described import feature_places
+from funkflow.pipeline.datasets.known_pairs import KnownPairs
 from funkflow.pipeline.models.calibration import calibrate_intervals
 from funkflow.pipeline.models.start_model import RunStart
 from funkflow.pipeline.models.usefulness import ranking_shortfall, remedy, shortfall
@@ -89,14 +90,9 @@ class _Run:
         result.split, paths["split"] = held_out.split, held_out.folder
         if not self._reaches("grid"):
             return
-        self.times = settings.train.effects_of_time(dataset.timestamps, held_out.training_ratings)
-        blocks = grid(
-            context, dataset, held_out, settings.grid, settings.train.weighs_missing_cells, days=self.times != "none"
-        )
-        paths["grid"] = blocks.folder
+        data = self._blocks(context, settings, dataset, held_out)
         if not self._reaches("train"):
             return
-        data = TrainingData(dataset, held_out, blocks)
         training, baselines = self._train(context, data, start)
         if not self._reaches("evaluate"):
             return
@@ -117,6 +113,19 @@ class _Run:
         self._serve(context, settings, data, training)
         if refusal := result.gate.get("refusal"):
             raise refused(str(result.run_id), refusal)
+
+    def _blocks(self, context: Context, settings: Settings, dataset: Dataset, held_out: Split) -> TrainingData:
+        """Return what training reads: its ratings as blocks, with what else is known of their pairs."""
+        self.times = settings.train.effects_of_time(dataset.timestamps, held_out.training_ratings)
+        blocks = grid(
+            context, dataset, held_out, settings.grid, settings.train.weighs_missing_cells, days=self.times != "none",
+            known=KnownPairs.of(context, dataset, settings.ingest),
+        )  # fmt: skip
+        self.result.paths["grid"] = blocks.folder
+        if blocks.known and blocks.known.of_validation:
+            held_out = replace(held_out, split=f"{held_out.split}, its pairs known")
+            self.result.split = held_out.split
+        return TrainingData(dataset, held_out, blocks)
 
     def _train(self, context: Context, data: TrainingData, start: RunStart) -> tuple[Training, dict[str, Errors]]:
         """Train by the method of the settings; return the training, and the errors of the baselines."""

@@ -15,7 +15,8 @@ from typing import Any, Literal, TypedDict
 
 from funkflow.pipeline.root import store
 from funkflow.pipeline.root.index import facts_of_all
-from funkflow.pipeline.root.manifests import Dataset, InputsRecord
+from funkflow.pipeline.root.manifests import Dataset
+from funkflow.pipeline.root.records import InputsRecord
 from funkflow.tasks.dataset.known_files import FileMatch, SeenFile, file_signatures, match
 from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.parsing.erased_ids import ErasedIds

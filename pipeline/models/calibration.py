@@ -13,8 +13,8 @@ from funkflow.pipeline.datasets.rating_counts import rating_counts
 from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.root.manifests import Training, TrainingData
 from funkflow.pipeline.root.model_manifests import Calibration, Evaluation
+from funkflow.pipeline.root.records import CalibrationFifth, IntervalScore
 from funkflow.pipeline.root.store import content_id
-from funkflow.pipeline.root.training_records import CalibrationFifth, IntervalScore
 from funkflow.tasks.evaluation.calibration import CalibrationJob, RatingGrid, place_shard, summarise
 from funkflow.tasks.model.about import read_about
 from funkflow.tasks.model.draws.intervals import LEVELS

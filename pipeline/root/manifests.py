@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal, Self, TypedDict
+from typing import Any, ClassVar, Literal, Self
 
-from funkflow.pipeline.root.training_records import PosteriorRecord, RankedEpochs, ShardFiles, TimesRecord
+from funkflow.pipeline.root.records import (
+    DatasetParent,
+    InputsRecord,
+    KnownRecord,
+    PosteriorRecord,
+    RankedEpochs,
+    ShardFiles,
+    TimesRecord,
+)
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
 from funkflow.tasks.dataset.hold_out import HeldOutEntry
 from funkflow.tasks.grid.scaling import StepSizes
@@ -29,23 +37,6 @@ class Synthetic(Manifest):
 
     id: str
     ratings: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetParent(Entry):
-    """The parent of a dataset. `rows` : whether its ratings were taken over, or only its ids."""
-
-    id: str
-    rows: bool
-
-
-class InputsRecord(TypedDict):
-    """The inputs of a dataset: settings, files of ratings and of deletions (`SeenFile`), and marks of erased ids."""
-
-    settings: Mapping[str, object]
-    ratings: Sequence[Sequence[object]]
-    deletions: Sequence[Sequence[object]]
-    forgotten: dict[str, list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +184,10 @@ class HeldOutShards(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class Grid(Manifest):
-    """Training ratings as `shards` x `shards` blocks, row by row, held-out ratings, and blocks of days if wanted."""
+    """Training ratings as `shards` x `shards` blocks, row by row, held-out ratings, and blocks of days if wanted.
+
+    `further`, `known` : blocks of pairs that are known without their rating, and their numbers.
+    """
 
     kind: ClassVar[str] = "grid"
 
@@ -216,6 +210,8 @@ class Grid(Manifest):
     written: int
     counts: bool = False
     days: tuple[BlockEntry, ...] = ()
+    further: tuple[BlockEntry, ...] = ()
+    known: KnownRecord | None = None
 
     def held_out_places(self, name: str) -> list[Place]:
         return self.places(self.held_out[name].shards)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from funkflow.pipeline.root.training_records import CalibrationFifth, IntervalScore
+from funkflow.pipeline.root.records import CalibrationFifth, IntervalScore
 from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files

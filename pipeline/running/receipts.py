@@ -93,6 +93,7 @@ def files_read(settings: Settings, request: Request) -> list[StoredFile]:
     sources = find_sources(settings.ingest.ratings, settings.split.file)
     entries = [
         *settings.ingest.deletions,
+        *settings.ingest.files_of_known_pairs,
         settings.ingest.titles or find_companions(sources).get("titles", ""),
         settings.ingest.item_features,
         settings.ingest.user_features,

@@ -14,6 +14,7 @@ import os
 import re
 from typing import Any
 
+from funkflow.pipeline.settings.ingest import VALIDATION_PAIRS
 from funkflow.pipeline.settings.presets import is_path
 from funkflow.pipeline.settings.request import Request
 from funkflow.pipeline.settings.sections import COUNTS_ARE_WEIGHED, Settings
@@ -118,6 +119,9 @@ def with_absolute_paths(settings: Settings) -> Settings:
     ingest, split, train, cluster = (content[name] for name in ("ingest", "split", "train", "cluster"))
     for name in ("ratings", "deletions"):
         ingest[name] = tuple(_absolute(path) for path in ingest[name])
+    ingest["known_pairs"] = tuple(
+        path if path == VALIDATION_PAIRS else _absolute(path) for path in settings.ingest.known_pairs
+    )
     for name in ("titles", "item_features", "user_features"):
         ingest[name] = _absolute(ingest[name])
     if settings.synth:

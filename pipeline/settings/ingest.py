@@ -32,6 +32,10 @@ Paths = Annotated[tuple[Place, ...], BeforeValidator(_as_paths)]
 """Paths or URLs: several, or one."""
 
 
+VALIDATION_PAIRS = "validation"
+"""In ingest.known_pairs: the pairs of the validation ratings, without these."""
+
+
 class ColumnSettings(Section):
     """Names of a table's columns, or positions from 0; None: recognised.
 
@@ -95,6 +99,12 @@ class IngestSettings(Section):
     deletions: Paths = Field(
         (), description="files, folders, globs or URLs of (user, item) pairs; their ratings are deleted"
     )
+    known_pairs: Paths = Field(
+        (),
+        description="files, folders, globs or URLs of (user, item) pairs that are known without their rating, such as "
+        "views: train.implicit learns from them, and is both by default; the word validation stands for the pairs "
+        "of the validation ratings",
+    )
     counts: str | int | None = Field(
         None,
         description="column of counts in place of ratings, such as plays or clicks: how often, and not how good; name, "
@@ -132,13 +142,34 @@ class IngestSettings(Section):
         """Whether the settings say that there are counts, or rows without ratings."""
         return self.counts is not None or self.columns.rating == NO_COLUMN
 
+    @property
+    def files_of_known_pairs(self) -> tuple[str, ...]:
+        """The paths of `known_pairs`."""
+        return tuple(each for each in self.known_pairs if each != VALIDATION_PAIRS)
+
+    def refuse_what_nobody_learns(self, method: str, implicit: str, learnt: bool) -> None:
+        """Raise ValueError for features and pairs that training makes no use of.
+
+        method : of training; implicit : of its settings; learnt : whether the method learns from who rated what.
+        """
+        named = next((each for each in ("item_features", "user_features") if getattr(self, each)), "")
+        if named and method != "bayes":
+            raise ValueError(
+                f"train.method = {method!r} learns nothing from ingest.{named}: leave it out, or set "
+                'train.method = "bayes"'
+            )
+        if self.known_pairs and (implicit == "none" or not learnt):
+            whose = f"train.method = {method!r}" if not learnt else 'train.implicit = "none"'
+            remedy = 'set train.method = "sgd" or "bayes"' if not learnt else 'set train.implicit = "both"'
+            raise ValueError(f"{whose} learns nothing from ingest.known_pairs: leave it out, or {remedy}")
+
     def deciding(self) -> dict[str, Any]:
         """Return the settings that change a dataset, of those added later only where they are used.
 
         Files count by their content and not by their names.
         """
         added = {name for name, idle in (("transform", "none"), ("counts", None)) if getattr(self, name) == idle}
-        files = {"ratings", "titles", "item_features", "user_features", "deletions"}
+        files = {"ratings", "titles", "item_features", "user_features", "deletions", "known_pairs"}
         found = self.model_dump(mode="json", exclude={*files, "chunk_bytes", "incremental"} | added)
         return found | {side: True for side in ("item_features", "user_features") if getattr(self, side)}
 

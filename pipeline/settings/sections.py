@@ -144,17 +144,18 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
-    def _features_are_drawn(self) -> Settings:
-        """Features of rows are for the method that learns what they mean, which is the default with them."""
-        named = next((each for each in ("item_features", "user_features") if getattr(self.ingest, each)), "")
-        if named and self.train.goal == "ratings" and "method" not in self.train.model_fields_set:
+    def _what_is_known_is_learnt(self) -> Settings:
+        """Features and known pairs are for methods that learn from them, and decide what is the default."""
+        suited = {
+            "method": "bayes" if self.ingest.item_features or self.ingest.user_features else None,
+            "implicit": "both" if self.ingest.known_pairs else None,
+        }
+        changed = {name: value for name, value in suited.items() if value and name not in self.train.model_fields_set}
+        if changed and self.train.goal == "ratings":
             chosen = self.train.model_dump(exclude_unset=True)
-            object.__setattr__(self, "train", TrainSettings.model_validate({**chosen, "method": "bayes"}))
-        if named and self.train.method != "bayes":
-            raise ValueError(
-                f"train.method = {self.train.method!r} learns nothing from ingest.{named}: leave it out, or set "
-                'train.method = "bayes"'
-            )
+            object.__setattr__(self, "train", TrainSettings.model_validate({**chosen, **changed}))
+        learnt = "implicit" not in METHODS[self.train.method].ignores
+        self.ingest.refuse_what_nobody_learns(self.train.method, self.train.implicit, learnt)
         return self
 
     @model_validator(mode="after")

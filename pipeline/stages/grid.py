@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from funkflow.pipeline.cluster.context import Context, run_all
+from funkflow.pipeline.datasets.known_pairs import KnownPairs, tell
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.index import facts_of_all
 from funkflow.pipeline.root.manifests import BlockEntry, Dataset, Grid, HeldOutShards, Split
+from funkflow.pipeline.root.records import KnownRecord
 from funkflow.pipeline.root.store import Store, content_id, nothing_half_written
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.settings.sections import GridSettings
@@ -24,7 +26,7 @@ from funkflow.tasks.errors import BadInput, DamagedFile, SettingsError
 from funkflow.tasks.grid.block import BLOCK_FORMAT
 from funkflow.tasks.grid.factor_shard import shard_rows
 from funkflow.tasks.grid.layout import laid_rows, shards_for_grown
-from funkflow.tasks.grid.scatter import build_block, scatter_part
+from funkflow.tasks.grid.scatter import Group, build_block, scatter_pairs, scatter_part
 from funkflow.tasks.kernels.tiles import TILE_ITEMS, TILE_USERS, tile_grid
 from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files
@@ -35,12 +37,13 @@ _STAGE = "grid"
 
 def grid(
     context: Context, dataset: Dataset, split: Split, settings: GridSettings, may_be_equal: bool = False,
-    days: bool = False,
+    days: bool = False, known: KnownPairs | None = None,
 ) -> Grid:  # fmt: skip
     """Return the grid for this dataset and split; build it if it does not exist.
 
     may_be_equal : whether the training ratings may all be equal, as likes are: a ranking learns from the missing ones.
     days : whether the grid has the days of all ratings.
+    known : pairs that are known without their rating; None for none.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def grid(
             f"grid.shards = {shards} exceeds the number of users ({dataset.users:,}) or items ({dataset.items:,}); "
             "lower it, or omit it for the default"
         )
-    more = {"days": True} if days else {}
+    more = {**({"days": True} if days else {}), **({"known": known.identity} if known else {})}
     grid_id = content_id(dataset=dataset.id, split=split.id, shards=shards, block=BLOCK_FORMAT, **more)
     folder = context.store.grid(grid_id)
     started = time.monotonic()
@@ -61,7 +64,9 @@ def grid(
     values = 1 if may_be_equal else 2
     reused = made is not None
     if made is None:
-        made = _build(context, dataset, split, shards, grid_id, values, days)
+        made = _build(context, dataset, split, shards, grid_id, values, days, known)
+    if made.known:
+        tell(context, made.known, split.validation.ratings)
     _refuse_too_few(made.blocks, made.ratings, made.mean, values)
     kept = f"; {made.written} blocks written, {made.kept} kept" if made.kept else ""
     summary = f"{shards} x {shards} blocks, {made.ratings:,} ratings, {made.bytes / 2**20:,.1f} MiB{kept}"
@@ -80,21 +85,23 @@ def _refuse_too_few(blocks: Sequence[BlockEntry], ratings: int, mean: float, val
 
 
 def _build(
-    context: Context, dataset: Dataset, split: Split, shards: int, grid_id: str, values: int, days: bool
-) -> Grid:
+    context: Context, dataset: Dataset, split: Split, shards: int, grid_id: str, values: int, days: bool,
+    known: KnownPairs | None,
+) -> Grid:  # fmt: skip
     folder, scratch = context.store.grid(grid_id), context.store.scratch(f"grid-{grid_id}")
     filled = {name: part for name, part in split.held_out.items() if part.ratings}
     steps = (1 + days) * (len(dataset.parts) + shards * shards) + shards * len(filled)
     context.notify(StageStarted(_STAGE, steps))
     with nothing_half_written(folder, temporary=(scratch,)):
         files.remove_tree(folder)
-        known = known_blocks(context.store, dataset, shards)
+        there = known_blocks(context.store, dataset, shards)
         left_out = [split.places(part.parts) for part in filled.values()]
         cells = _scatter(context, dataset, left_out, shards, scratch)
-        built = _build_blocks(context, cells, known)
+        built = _build_blocks(context, cells, there)
         blocks, kept = [block for block, _ in built], sum(was_there for _, was_there in built)
         of_days = _scatter(context, dataset, left_out, shards, files.join(scratch, "days"), days=True) if days else []
-        day_blocks = tuple(block for block, _ in _build_blocks(context, of_days, known))
+        day_blocks = tuple(block for block, _ in _build_blocks(context, of_days, there))
+        further, record = _further_blocks(context, dataset, split, known, shards, scratch) if known else ((), None)
         held_out = {
             name: HeldOutShards(
                 ratings=part.ratings,
@@ -112,8 +119,22 @@ def _build(
             variance=_variance(blocks, mean), bytes=sum(block.bytes for block in blocks), held_out=held_out,
             rating_bytes=max(block.rating_bytes for block in blocks), block_format=BLOCK_FORMAT,
             blocks=tuple(blocks), kept=kept, written=len(blocks) - kept, counts=dataset.counts, days=day_blocks,
+            further=further, known=record, absent=frozenset(
+                {*(() if days else ("days",)), *(() if known else ("further", "known"))}
+            ),
         )  # fmt: skip
-        return (made if days else made.without("days")).publish(_files(made))
+        return made.publish(_files(made))
+
+
+def _further_blocks(
+    context: Context, dataset: Dataset, split: Split, known: KnownPairs, shards: int, scratch: str
+) -> tuple[tuple[BlockEntry, ...], KnownRecord]:
+    """Build the blocks of the pairs that are known and have no training rating."""
+    places, record = known.find(context, dataset, split, files.join(scratch, "known"))
+    urls = [files.join(scratch, f"pairs-{number:05d}.arrow") for number in range(len(places))]
+    jobs = [(place, shards, url) for place, url in zip(places, urls, strict=True)]
+    cells = _gathered(dataset, shards, urls, run_all(context, _STAGE, "scatter-pairs", scatter_pairs, jobs))
+    return tuple(block for block, _ in _build_blocks(context, cells, {})), record
 
 
 def _variance(blocks: list[BlockEntry], mean: float) -> float:
@@ -132,7 +153,8 @@ def _variance(blocks: list[BlockEntry], mean: float) -> float:
 def _files(made: Grid) -> list[str]:
     """Return the files of the grid, relative to its folder: blocks by content, and held-out ratings."""
     own = [shard.path for part in made.held_out.values() for shard in part.shards]
-    return [*sorted({f"../../blocks/{block.checksum}.parquet" for block in (*made.blocks, *made.days)}), *own]
+    names = {block.checksum for block in (*made.blocks, *made.days, *made.further)}
+    return [*(f"../../blocks/{name}.parquet" for name in sorted(names)), *own]
 
 
 @dataclass
@@ -176,8 +198,13 @@ def _scatter(
         (*place, [places[number] for places in held_out], shards, urls[number], dataset.counts, days)
         for number, place in enumerate(dataset.part_places)
     ]
+    return _gathered(dataset, shards, urls, run_all(context, _STAGE, "scatter", scatter_part, jobs))
+
+
+def _gathered(dataset: Dataset, shards: int, urls: Sequence[str], scattered: Sequence[list[Group]]) -> list[_Cell]:
+    """Return the cells of what was scattered to files, row by row."""
     cells = _empty_cells(dataset, shards)
-    for url, groups in zip(urls, run_all(context, _STAGE, "scatter", scatter_part, jobs), strict=True):
+    for url, groups in zip(urls, scattered, strict=True):
         for number, group in enumerate(groups):
             cell = cells[group.block]
             cell.pieces.setdefault(url, []).append(number)

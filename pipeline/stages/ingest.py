@@ -19,7 +19,8 @@ from funkflow.pipeline.datasets.parent import FileKind, Grown, Inputs, Parent
 from funkflow.pipeline.datasets.raw_rows import Buckets, plain_pieces, scatter, scatter_pairs
 from funkflow.pipeline.progress.events import Noticed, RowsQuarantined, StageFinished, StageStarted
 from funkflow.pipeline.root import store
-from funkflow.pipeline.root.manifests import Dataset, DatasetParent
+from funkflow.pipeline.root.manifests import Dataset
+from funkflow.pipeline.root.records import DatasetParent
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.settings.sections import IngestSettings
 from funkflow.pipeline.settings.wanted_form import wanted_form

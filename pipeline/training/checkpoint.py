@@ -17,8 +17,8 @@ from typing import Any, Self
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.root.manifests import Training
+from funkflow.pipeline.root.records import KeptDraw, ShardFiles
 from funkflow.pipeline.root.store import FORMAT_VERSION
-from funkflow.pipeline.root.training_records import KeptDraw, ShardFiles
 from funkflow.pipeline.root.typed_json import Entry, FileEntry
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.tasks.errors import DamagedFile, SettingsError

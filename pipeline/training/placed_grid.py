@@ -142,11 +142,15 @@ def _in_place(context: Context, loaded: Sequence[Any], homes: list[str]) -> list
 
 
 def stored_row(context: Context, grid: Grid, row: int, days: bool = False) -> StoredRow:
-    """Return the files of the blocks of a user shard; days : of its blocks of days."""
-    shards, blocks = grid.shards, grid.days if days else grid.blocks
-    checksums = [block.checksum for block in blocks[row * shards : (row + 1) * shards]]
+    """Return the files of the blocks of a user shard, with further pairs; days : of its blocks of days alone."""
+    shards = grid.shards
+    mine = slice(row * shards, (row + 1) * shards)
+    checksums, further = (
+        tuple(block.checksum for block in blocks[mine])
+        for blocks in ((grid.days, ()) if days else (grid.blocks, grid.further))
+    )
     shapes = [(shard_rows(grid.users, shards, row), shard_rows(grid.items, shards, column)) for column in range(shards)]
-    return StoredRow(context.store.blocks, tuple(checksums), tuple(shapes))
+    return StoredRow(context.store.blocks, checksums, tuple(shapes), further)
 
 
 def _load_row(context: Context, source: GridSource, row: int, home: str, name: str) -> Future[Any] | StoredRow:

@@ -12,7 +12,7 @@ from typing import Any
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context, run_all
-from funkflow.pipeline.root.training_records import ShardFiles
+from funkflow.pipeline.root.records import ShardFiles
 from funkflow.pipeline.training.checkpoint import array_entries
 from funkflow.pipeline.training.manifest import STAGE
 from funkflow.pipeline.training.placed_grid import PlacedGrid

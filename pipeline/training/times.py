@@ -17,7 +17,7 @@ from distributed import Client, Future
 from funkflow.pipeline.cluster.context import Context, run_all
 from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.root.manifests import Training
-from funkflow.pipeline.root.training_records import TimesRecord
+from funkflow.pipeline.root.records import TimesRecord
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.training import checkpoint as checkpoints
 from funkflow.pipeline.training.checkpoint import array_entries

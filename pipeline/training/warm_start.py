@@ -19,8 +19,8 @@ from typing import Any
 from distributed import Future
 
 from funkflow.pipeline.progress.events import Noticed
+from funkflow.pipeline.root.records import ShardFiles
 from funkflow.pipeline.root.store import nothing_half_written
-from funkflow.pipeline.root.training_records import ShardFiles
 from funkflow.pipeline.training.checkpoint import array_entries
 from funkflow.pipeline.training.job import TrainingJob, WarmStart
 from funkflow.pipeline.training.placed_grid import PlacedGrid

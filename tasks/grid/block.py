@@ -61,8 +61,8 @@ class RatingBlock(Weighed):
         ratings themselves.
     levels : float32, ascending; empty where codes are the ratings.
     shape : (int, int), rows of the user shard and of the item shard.
-    laid : (int, int), the rows that tiles are numbered for: `shape` or more, so that a growing dataset keeps the
-        numbers of its tiles.
+    laid : (int, int), the rows that tiles are numbered for: `shape` or more, which stays as a dataset grows.
+    further : pairs that are known without their rating, as a block of the same shape; None for none.
     """
 
     tiles: npt.NDArray[np.int64]
@@ -74,6 +74,7 @@ class RatingBlock(Weighed):
     levels: npt.NDArray[np.float32]
     shape: tuple[int, int]
     laid: tuple[int, int]
+    further: RatingBlock | None = None
 
     @classmethod
     def of(
@@ -130,6 +131,11 @@ class RatingBlock(Weighed):
         return self.tiles, self.run_users, self.run_starts, self.cells
 
     @property
+    def known_pairs(self) -> tuple[RatingBlock, ...]:
+        """The blocks whose pairs are known: this one, and that of further pairs."""
+        return (self,) if self.further is None else (self, self.further)
+
+    @property
     def coding(self) -> str:
         """The kernels for this block: u1, u2 or f4."""
         return str(self.codes.dtype.str[1:])
@@ -164,12 +170,13 @@ class RatingBlock(Weighed):
 class StoredRow(Sequence[RatingBlock]):
     """The blocks of one user shard, in the order of the item shards; each access reads a block again.
 
-    folder : of the blocks; checksums, shapes : of each block.
+    folder : of the blocks; checksums, shapes : of each block; further : checksums of blocks of further pairs, if any.
     """
 
     folder: str
     checksums: tuple[str, ...]
     shapes: tuple[tuple[int, int], ...]
+    further: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.checksums)
@@ -180,8 +187,12 @@ class StoredRow(Sequence[RatingBlock]):
     def __getitem__(self, column: slice) -> Sequence[RatingBlock]: ...
     def __getitem__(self, column: int | slice) -> RatingBlock | Sequence[RatingBlock]:
         if isinstance(column, slice):
-            return replace(self, checksums=self.checksums[column], shapes=self.shapes[column])
-        return read_block(self.folder, self.checksums[column], self.shapes[column])
+            further = self.further[column]
+            return replace(self, checksums=self.checksums[column], shapes=self.shapes[column], further=further)
+        block = read_block(self.folder, self.checksums[column], self.shapes[column])
+        if not self.further:
+            return block
+        return replace(block, further=read_block(self.folder, self.further[column], self.shapes[column]))
 
     def read(self) -> tuple[RatingBlock, ...]:
         """Read all of them."""

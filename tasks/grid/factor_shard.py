@@ -40,7 +40,7 @@ class RowMeans(Weighed):
     ----------
     factors, biases : float32 (rows, k) and (rows,), the mean rows.
     second : float32 (rows, k + 1), the second factors, with one for the other side's biases at the end.
-    counts : float32 (rows,), the number of training ratings.
+    counts : float32 (rows,), the number n of pairs, those of training ratings and further ones; 0 without ratings.
     """
 
     factors: npt.NDArray[np.float32]

@@ -1,6 +1,7 @@
 """Move ratings from dataset files to blocks in two steps, each a pure task over files.
 
-Covers: one dataset part to a scratch file with a group a block, and one block from the groups of all scratch files.
+Covers: one dataset part, or known pairs, to a scratch file with a group a block, and one block from the groups of all
+scratch files.
 Does not cover: the order inside a block and its file (block.py), pieces (pieces.py), the graph of tasks
 (pipeline/stages/grid.py).
 
@@ -21,6 +22,7 @@ from funkflow.tasks.grid.block import MOST_LEVELS, RatingBlock, WrittenBlock, co
 from funkflow.tasks.grid.pieces import Piece, cut_part, read_pieces, write_pieces
 from funkflow.tasks.kernels.blocks.runs import count_runs, fill_runs, order_runs
 from funkflow.tasks.kernels.tiles import TILE_RUNS, runs_in_order, tile_grid, whole_tiles
+from funkflow.tasks.model.about import Place
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.stored_table import StoredTable
 
@@ -82,6 +84,16 @@ def scatter_part(
         groups += [Group(*of_piece) for of_piece in zip(cut.blocks, cut.sizes, fingerprints, strict=True)]
     write_pieces(scratch_url, cuts)
     return groups
+
+
+def scatter_pairs(place: Place, shards: int, scratch_url: str) -> list[Group]:
+    """Write known pairs, users and items of a file in their order, in groups of one block's, each with the rating 1."""
+    table = files.read_table(place[0], list(_DATASET_COLUMNS[:2]), expected_checksum=place[1])
+    users, items = (column.to_numpy() for column in table.columns)
+    ones, nothing = np.ones(len(users), np.float32), np.zeros(len(users), bool)
+    cut, fingerprints = cut_part(users, items, ones, nothing, shards, len(users) >= FEW_ROWS)
+    write_pieces(scratch_url, [cut])
+    return [Group(*of_piece) for of_piece in zip(cut.blocks, cut.sizes, fingerprints, strict=True)]
 
 
 def days_of(times: npt.NDArray[np.datetime64]) -> npt.NDArray[np.int64]:

@@ -18,7 +18,7 @@ import pytest
 from ingesting import ingest, refusal, settings, table
 
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.root.manifests import DatasetParent
+from funkflow.pipeline.root.records import DatasetParent
 from funkflow.tasks.dataset.known_files import SeenFile, match
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.parsing.sources.folder_columns import columns_in, name_within, with_columns

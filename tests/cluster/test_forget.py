@@ -24,7 +24,8 @@ from typer.testing import CliRunner
 from funkflow.pipeline.cli import program
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.from_python import run
-from funkflow.pipeline.root.manifests import Dataset, DatasetParent
+from funkflow.pipeline.root.manifests import Dataset
+from funkflow.pipeline.root.records import DatasetParent
 from funkflow.pipeline.settings.sections import SplitSettings
 from funkflow.pipeline.stages.split import split
 from funkflow.tasks.errors import DamagedFile, SettingsError

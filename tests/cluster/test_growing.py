@@ -28,7 +28,7 @@ from sessions import examples
 
 from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.progress.events import Noticed, StageFinished
-from funkflow.pipeline.root.manifests import DatasetParent
+from funkflow.pipeline.root.records import DatasetParent
 from funkflow.pipeline.root.store import Store
 from funkflow.pipeline.settings.sections import Settings
 from funkflow.tasks.errors import BadInput, SettingsError

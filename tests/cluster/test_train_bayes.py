@@ -24,8 +24,8 @@ from funkflow.pipeline.cluster.context import Context
 from funkflow.pipeline.cluster.open import open_client
 from funkflow.pipeline.progress.events import EpochFinished, Event, Noticed
 from funkflow.pipeline.root.manifests import Training
+from funkflow.pipeline.root.records import PosteriorRecord
 from funkflow.pipeline.root.store import Store
-from funkflow.pipeline.root.training_records import PosteriorRecord
 from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings, TrainSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training import checkpoint, sweeps

@@ -49,7 +49,8 @@ class State:
 class SmallGrid:
     """Ratings of a small matrix: pairs (u, i), targets t as float32, cut into so many shards of neighbouring rows.
 
-    steps : of conjugate gradients in a row; number : of the rows, "f4" or "f8"; implicit : of train.implicit.
+    steps : of conjugate gradients in a row; number : of the rows, "f4" or "f8"; implicit : of train.implicit; further :
+    so many of the other pairs are known without their rating.
     """
 
     shape: tuple[int, int]
@@ -62,6 +63,7 @@ class SmallGrid:
     steps: int = 60
     number: Any = "f8"
     implicit: str = "none"
+    further: int = 0
 
     @classmethod
     def random(
@@ -95,6 +97,32 @@ class SmallGrid:
 
     @cached_property
     def blocks(self) -> list[tuple[RatingBlock, ...]]:
+        if not self.further:
+            return self._blocks
+        others = replace(self, u=self.further_pairs[0], i=self.further_pairs[1], further=0)
+        others = others.rated(np.ones(len(others.u)))
+        return [
+            tuple(replace(block, further=more) for block, more in zip(row, known, strict=True))
+            for row, known in zip(self._blocks, others.blocks, strict=True)
+        ]
+
+    @cached_property
+    def further_pairs(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Users and items of the further pairs."""
+        free = np.setdiff1d(np.arange(self.shape[0] * self.shape[1]), self.u * self.shape[1] + self.i)
+        chosen = np.random.default_rng(self.further).permutation(free)[: self.further]
+        return chosen // self.shape[1], chosen % self.shape[1]
+
+    @cached_property
+    def known(self) -> Matrix:
+        """The matrix of known pairs, 1 or 0."""
+        pairs = np.zeros(self.shape)
+        pairs[self.u, self.i] = 1.0
+        pairs[self.further_pairs] = 1.0
+        return pairs
+
+    @cached_property
+    def _blocks(self) -> list[tuple[RatingBlock, ...]]:
         users, items = self.cuts
         return [
             tuple(
@@ -120,7 +148,9 @@ class SmallGrid:
     @property
     def model(self) -> Model:
         objective = Objective(0.0, 0.0, *self.shape, Scaling(0.0, 1.0), biases=self.biases)
-        return Model(objective, len(self.targets), self.steps, self.implicit, pair_steps=self.steps)
+        return Model(
+            objective, len(self.targets), self.steps, self.implicit, pair_steps=self.steps, further=self.further > 0
+        )
 
     def rows(self, rng: np.random.Generator, side: str) -> Matrix:
         """Return random rows of "user" or "item"."""

@@ -54,20 +54,23 @@ def regression(matrix: Any, target: Any, shifts: Any, pull: Any) -> Any:
     shards=st.integers(1, 2),
     biases=st.booleans(),
     sweep=st.sampled_from([1, 2]),
+    further=st.sampled_from([0, 30]),
 )
 def test_means_and_rows_equal_those_of_dense_solves(
-    seed: int, shape: tuple[int, int], count: int, rank: int, shards: int, biases: bool, sweep: int
-) -> None:
+    seed: int, shape: tuple[int, int], count: int, rank: int, shards: int, biases: bool, sweep: int,
+    further: int,
+) -> None:  # fmt: skip
     rng, stream = np.random.default_rng(seed), Stream(seed, 0, sweep)
-    small = SmallGrid.random(rng, shape, count, rank, shards=shards, biases=biases, steps=120, implicit="both")
+    small = SmallGrid.random(
+        rng, shape, count, rank, shards=shards, biases=biases, steps=120, implicit="both", further=further
+    )
     width, model, (of_users, of_items) = rank + 2 * biases, small.model, small.counts
-    pairs = np.zeros(shape)
-    pairs[small.u, small.i] = 1.0
     n, m = np.concatenate(of_users), np.concatenate(of_items)
-    left, right = roots(n)[:, None] * pairs, (pairs * roots(m)).T
+    of_user, of_item = small.known.sum(axis=1), small.known.sum(axis=0)
+    left, right = roots(of_user)[:, None] * small.known, (small.known * roots(of_item)).T
     free = [model.objective.free(width, side) for side in ("users", "items")]
-    before = rng.normal(size=(shape[1], width)) * free[0] * (m > 0)[:, None]
-    back = rng.normal(size=(shape[0], width)) * free[1] * (n > 0)[:, None]
+    before = rng.normal(size=(shape[1], width)) * free[0] * (of_item > 0)[:, None]
+    back = rng.normal(size=(shape[0], width)) * free[1] * (of_user > 0)[:, None]
     said = Implicit(before, right @ back, np.sum(back**2, axis=0))
     rows, items = small.rows(rng, "user"), small.rows(rng, "item")
     users = [
@@ -81,13 +84,13 @@ def test_means_and_rows_equal_those_of_dense_solves(
     problem = with_user_means(tasks, problem, users, of_items, model, stream)
     assert problem.implicit is not None
     prior = problem.prior
-    precision = precisions(prior, int(np.count_nonzero(m)), np.sum(before**2, axis=0), stream, "users")
+    precision = precisions(prior, int(np.count_nonzero(of_item)), np.sum(before**2, axis=0), stream, "users")
     noise = np.concatenate(
         [normals(stream, "pairs of users", rows[part].shape, a) for a, part in enumerate(small.cuts[0])]
     )
     target = (rows - prior.of(n) + noise / np.sqrt(prior.precision)) * free[0]
     pull = normals(stream, "factors of pairs", items.shape) * np.sqrt(precision) / prior.precision
-    pull *= free[0] * (m > 0)[:, None]
+    pull *= free[0] * (of_item > 0)[:, None]
     factors = regression(left, target, np.where(free[0] > 0, precision / prior.precision, 1.0), pull)
     np.testing.assert_allclose(problem.implicit.factors, factors, rtol=1e-6, atol=1e-6)
 
@@ -102,12 +105,12 @@ def test_means_and_rows_equal_those_of_dense_solves(
     begun, drawn = with_item_means(tasks, begun, drawn, of_items, model, stream)
     prior, implicit = begun.prior, begun.implicit
     assert implicit is not None
-    precision = precisions(prior, int(np.count_nonzero(n)), said.squares, stream, "items")
+    precision = precisions(prior, int(np.count_nonzero(of_user)), said.squares, stream, "items")
     noise = np.concatenate(
         [normals(stream, "factors of users", rows[part].shape, a) for a, part in enumerate(small.cuts[0])]
     )
     target = items - prior.of(m) + normals(stream, "pairs of items", items.shape) / np.sqrt(prior.precision)
-    pull = noise * np.sqrt(precision) / prior.precision * free[1] * (n > 0)[:, None]
+    pull = noise * np.sqrt(precision) / prior.precision * free[1] * (of_user > 0)[:, None]
     factors = regression(right, target * free[1], np.where(free[1] > 0, precision / prior.precision, 1.0), pull)
     mine = np.concatenate([np.asarray(each.factors) for each in drawn])
     np.testing.assert_allclose(mine, factors, rtol=1e-6, atol=1e-6)

@@ -47,6 +47,7 @@ def test_no_path_depends_on_the_folder(tmp_path: Path, monkeypatch: pytest.Monke
             "ingest": {
                 "ratings": ["./r.csv", "more/*.csv"],
                 "deletions": ["gone.csv"],
+                "known_pairs": ["views.csv"],
                 **{name: f"{name}.csv" for name in ("titles", "item_features", "user_features")},
             },
             "split": {"kind": "file", "file": "held.csv"},
@@ -73,6 +74,7 @@ def test_no_path_depends_on_the_folder(tmp_path: Path, monkeypatch: pytest.Monke
         {"root": "s3://bucket/root", "ingest": {"ratings": ["https://host/r.csv?key=1", "/data/r.csv"]}},
         {"root": "/r", "synth": {}, "split": {"kind": "file", "file": "probe.txt"}},
         {"root": "/r", "train": {"warm_start": True, "warm_from": "a1b2"}, "cluster": {"preset": "slurm"}},
+        {"root": "/r", "ingest": {"known_pairs": ["validation", "/data/views.csv"]}},
         {"root": "/r", "track": {"mlflow": "file:mlruns"}},
         {"root": "/r", "track": {"mlflow": "databricks"}},
     ],

@@ -18,6 +18,7 @@ from funkflow.tasks.errors import SettingsError
 PAGE = Path(__file__).parents[2] / "docs" / "own-ratings.md"
 VALUES = {
     "train.implicit": "items",
+    "ingest.known_pairs": "views.csv",
     "train.time": "user_days",
     "ingest.item_features": "items.csv",
     "ingest.user_features": "users.csv",

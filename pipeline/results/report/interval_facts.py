@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypedDict, cast
 
 from funkflow.pipeline.root.model_manifests import Calibration
-from funkflow.pipeline.root.training_records import PosteriorRecord
+from funkflow.pipeline.root.records import PosteriorRecord
 from funkflow.tasks.evaluation.calibration import Fifth
 
 

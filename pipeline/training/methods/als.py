@@ -18,7 +18,7 @@ from distributed import Future
 
 from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.root.manifests import Grid, Training
-from funkflow.pipeline.root.training_records import RankedEpochs, ShardFiles
+from funkflow.pipeline.root.records import RankedEpochs, ShardFiles
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from funkflow.pipeline.root.manifests import Training
-from funkflow.pipeline.root.training_records import ShardFiles
+from funkflow.pipeline.root.records import ShardFiles
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint, Search
 from funkflow.pipeline.training.job import TrainingJob

@@ -23,7 +23,7 @@ import numpy as np
 
 from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.root.manifests import Training
-from funkflow.pipeline.root.training_records import KeptDraw
+from funkflow.pipeline.root.records import KeptDraw
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training.checkpoint import Checkpoint
 from funkflow.pipeline.training.job import TrainingJob
@@ -135,7 +135,7 @@ class SweepLoop(CheckpointedLoop):
         objective = Objective(0.0, 0.0, grid.users, grid.items, scaling, biases=chosen.biases)
         return Model(
             objective, grid.ratings, chosen.bayes.steps, self.size.implicit, chosen.bayes.pair_steps,
-            user_features="user" in self.job.features, calendar=self.calendar,
+            user_features="user" in self.job.features, calendar=self.calendar, further=bool(grid.further),
         )  # fmt: skip
 
     def _place_of(self, number: int) -> tuple[int, int]:

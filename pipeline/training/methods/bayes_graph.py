@@ -17,7 +17,7 @@ from typing import Any
 from dask.base import annotate
 from dask.delayed import delayed
 
-from funkflow.pipeline.root.training_records import KeptDraw
+from funkflow.pipeline.root.records import KeptDraw
 from funkflow.pipeline.training.methods.als_graph import NUMBER
 from funkflow.pipeline.training.methods.chain_graph import Chain, ChainStarts, Futures
 from funkflow.pipeline.training.sweeps import are_few_ratings

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from funkflow.pipeline.cluster.context import run_all
 from funkflow.pipeline.root.manifests import Training
-from funkflow.pipeline.root.training_records import ShardFiles
+from funkflow.pipeline.root.records import ShardFiles
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint, array_entries

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from funkflow.pipeline.progress.events import Noticed
-from funkflow.pipeline.root.training_records import Histogram, PosteriorRecord, RankOfMean
+from funkflow.pipeline.root.records import Histogram, PosteriorRecord, RankOfMean
 from funkflow.pipeline.training import checkpoint as checkpoints
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods import sgd

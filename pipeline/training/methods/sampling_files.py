@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all
-from funkflow.pipeline.root.training_records import ShardFiles, TimesRecord
+from funkflow.pipeline.root.records import ShardFiles, TimesRecord
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.training.checkpoint import Checkpoint, DrawState, ResumePoint, array_entries
 from funkflow.pipeline.training.manifest import STAGE

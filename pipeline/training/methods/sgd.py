@@ -16,7 +16,7 @@ from typing import Any
 from distributed import Future
 
 from funkflow.pipeline.root.manifests import Training
-from funkflow.pipeline.root.training_records import ShardFiles, TimesRecord
+from funkflow.pipeline.root.records import ShardFiles, TimesRecord
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training.checkpoint import Checkpoint, ResumePoint
 from funkflow.pipeline.training.job import TrainingJob, WarmStart

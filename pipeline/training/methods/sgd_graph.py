@@ -23,7 +23,7 @@ from dask.delayed import delayed
 from distributed import Future
 
 from funkflow.pipeline.cluster.context import Context
-from funkflow.pipeline.root.training_records import ShardFiles
+from funkflow.pipeline.root.records import ShardFiles
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.training.implicit_graph import MeansGraph
 from funkflow.pipeline.training.on_worker import on_threads, on_timed_threads

@@ -24,7 +24,7 @@ from funkflow.pipeline.cluster.context import run_all
 from funkflow.pipeline.cluster.open import one_cpu_target
 from funkflow.pipeline.progress.events import Noticed
 from funkflow.pipeline.root.manifests import Training
-from funkflow.pipeline.root.training_records import ShardFiles
+from funkflow.pipeline.root.records import ShardFiles
 from funkflow.pipeline.settings.methods import METHODS
 from funkflow.pipeline.training.bias_graph import fit_biases
 from funkflow.pipeline.training.checkpoint import array_entries, folder_of

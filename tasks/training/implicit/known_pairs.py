@@ -1,11 +1,11 @@
 """Products with the matrix of known pairs, over the blocks of a user shard.
 
-Covers: N Y for its users, N^T X and N^T D N Y for all items, and the weights of rows.
+Covers: N Y for its users, N^T X and N^T D N Y for all items, the weights of rows, and the numbers of pairs.
 Does not cover: the compiled loops (tasks/kernels/blocks/pair_sums.py), regression (pair_search.py).
 
-N_ab is 1 where user a has rated item b, else 0. With one factor y_b an item, a user's mean row is n_a^(-1/2) times the
-sum of y_b over the items that the user rated (SVD++: Koren 2008); with one a user, likewise for items. The rows of all
-items lie in one array, shard after shard.
+N_ab is 1 where it is known that user a met item b, else 0: for ratings, and for further pairs of the blocks. With one
+factor y_b an item, a user's mean row is n_a^(-1/2) times the sum of y_b over these n_a items (SVD++: Koren 2008); with
+one a user, likewise for items. The rows of all items lie in one array, shard after shard.
 """
 
 from __future__ import annotations
@@ -25,6 +25,22 @@ def roots(counts: Matrix) -> Matrix:
     return np.where(counts > 0, 1.0 / np.sqrt(np.maximum(counts, 1.0)), 0.0)
 
 
+def further_pairs(blocks: Sequence[RatingBlock]) -> Matrix | float:
+    """Return the number of further pairs of each user of a shard, float64 (users,); 0.0 without any."""
+    return sum((_further_of(block, "user_rows", 0) for block in blocks), start=0.0)
+
+
+def further_pairs_of_items(blocks: Sequence[RatingBlock]) -> list[Matrix | float]:
+    """Return a user shard's part of the same for items, by item shard."""
+    return [_further_of(block, "item_rows", 1) for block in blocks]
+
+
+def _further_of(block: RatingBlock, rows: str, axis: int) -> Matrix | float:
+    if block.further is None:
+        return 0.0
+    return np.bincount(getattr(block.further, rows), minlength=block.shape[axis]).astype(np.float64)
+
+
 def sums_over_items(blocks: Sequence[RatingBlock], items: Rows) -> Rows:
     """Return N Y: for each user of a shard the sum of the rows of the items that they rated.
 
@@ -41,7 +57,8 @@ def sums_over_items(blocks: Sequence[RatingBlock], items: Rows) -> Rows:
         if sums is None:
             sums = np.zeros((block.shape[0], items.shape[1]), items.dtype)
         add = add_items(items.shape[1], items.dtype.str[1:])
-        add(*block.places, as_records(items[part]), as_records(sums))
+        for known in block.known_pairs:
+            add(*known.places, as_records(items[part]), as_records(sums))
     assert sums is not None
     return sums
 
@@ -60,7 +77,8 @@ def sums_over_users(blocks: Sequence[RatingBlock], users: Rows) -> Rows:
     users, parts = np.ascontiguousarray(users), list[Rows]()
     for block, _ in _with_items(blocks):
         sums = np.zeros((block.shape[1], users.shape[1]), users.dtype)
-        add_users(users.shape[1], users.dtype.str[1:])(*block.places, as_records(users), as_records(sums))
+        for known in block.known_pairs:
+            add_users(users.shape[1], users.dtype.str[1:])(*known.places, as_records(users), as_records(sums))
         parts.append(sums)
     return np.concatenate(parts)
 

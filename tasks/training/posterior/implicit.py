@@ -5,17 +5,18 @@ tasks.
 Does not cover: draws of rows (draws.py), products with the pairs and regression (tasks/training/implicit/).
 
 The rows of a side have the prior N(m + F Y, 1 / L), column by column, with m and L of priors.py. F is n^(-1/2) where a
-row with n ratings has one, and Y has a row, N(0, 1 / l), for each row of the other side. For users this is the model of
-SVD++ (Koren 2008): u + n^(-1/2) sum of y. Given the rows X, a column of Y has the precision L F^T F + l and is drawn by
-perturb and solve (for features in general: Simm et al. 2017), in steps of conjugate gradients from the last draw. For
-the users' rows Y travels with the items; for the items' rows it stays with the users, and only F Y travels.
+row with n known pairs has one, and Y has a row, N(0, 1 / l), for each row of the other side with known pairs. For users
+this is the model of SVD++ (Koren 2008): u + n^(-1/2) sum of y. Given the rows X, a column of Y has the precision
+L F^T F + l and is drawn by perturb and solve (for features in general: Simm et al. 2017), in steps of conjugate
+gradients from the last draw. For the users' rows Y travels with the items; for the items' rows it stays with the users,
+and only F Y travels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,7 +24,14 @@ from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.noise import Stream
-from funkflow.tasks.training.implicit.known_pairs import roots, sums_over_items, sums_over_users, weighted
+from funkflow.tasks.training.implicit.known_pairs import (
+    further_pairs,
+    further_pairs_of_items,
+    roots,
+    sums_over_items,
+    sums_over_users,
+    weighted,
+)
 from funkflow.tasks.training.implicit.pair_search import PairSearch, added
 from funkflow.tasks.training.posterior.priors import RowPrior, draw_precision
 from funkflow.tasks.training.posterior.sweep_parts import ItemProblem, Model, UserDraw, UserProblem, known_of
@@ -69,9 +77,16 @@ class FactorSearch(Weighed):
 
     @classmethod
     def at(cls, factors: Rows, residuals: Rows, directions: Rows, counts: Matrix, side: ItemSide) -> FactorSearch:
-        """Return the search with these residuals; counts : ratings of the users."""
+        """Return the search with these residuals; counts : known pairs of the users."""
         turned = (residuals / (side.diagonal * counts[:, None] + side.shifts)).astype(residuals.dtype)
         return cls(factors, residuals, turned, directions, np.einsum("uf,uf->f", residuals, turned, dtype=np.float64))
+
+
+class KnownCounts(NamedTuple):
+    """Numbers of known pairs of items, float64 (items,) by shard, 0.0 for none, and of users with any."""
+
+    items: list[Any]
+    users: int
 
 
 class Tasks(Protocol):
@@ -86,8 +101,9 @@ class Tasks(Protocol):
 
 def with_user_means(tasks: Tasks, problem: Any, users: Sequence[Any], counts: Any, model: Model, stream: Stream) -> Any:
     """Return the problem of the users with new factors Y for their means."""
+    known = _known_counts(tasks, problem, counts, model, "users")
     parts = tasks.by_row("pairs-of-users", user_part, [users], problem, model, stream)
-    search = tasks.one("begin-pairs-of-users", begin_user_side, problem, counts, model, stream, *parts)
+    search = tasks.one("begin-pairs-of-users", begin_user_side, problem, known, model, stream, *parts)
     for step in range(model.pair_steps):
         parts = tasks.by_row(f"pairs-of-users-{step:02d}", user_step_part, [], search)
         search = tasks.one(f"step-pairs-of-users-{step:02d}", step_user_side, search, *parts)
@@ -98,7 +114,8 @@ def with_item_means(
     tasks: Tasks, problem: Any, users: Sequence[Any], counts: Any, model: Model, stream: Stream
 ) -> tuple[Any, list[Any]]:
     """Return the problem of the items with new means, and the user shards with the factors behind these."""
-    side = tasks.one("begin-pairs-of-items", begin_item_side, problem, counts, model, stream)
+    known = _known_counts(tasks, problem, counts, model, "items")
+    side = tasks.one("begin-pairs-of-items", begin_item_side, problem, counts, known, model, stream)
     searches = tasks.by_row("pairs-of-items", begin_factors, [users], side, stream)
     products = tasks.one("products-of-pairs", total_products, *searches)
     again = np.zeros(1)
@@ -115,7 +132,20 @@ def with_item_means(
 
 def means_of_users(blocks: BlockRow, counts: Matrix, factors: Rows) -> Rows:
     """Return F Y of a user shard; counts : float64 (users,)."""
-    return weighted(sums_over_items(blocks, factors), roots(counts))
+    return weighted(sums_over_items(blocks, factors), roots(counts + further_pairs(blocks)))
+
+
+def further_part(blocks: BlockRow, counts: Matrix, _shard: int) -> KnownCounts:
+    """Return a user shard's further pairs of items, and the number of its users with known pairs."""
+    return KnownCounts(further_pairs_of_items(blocks), int(np.count_nonzero(counts + further_pairs(blocks))))
+
+
+def known_counts(problem: UserProblem | ItemProblem, counts: Sequence[Matrix], *further: KnownCounts) -> KnownCounts:
+    """Return the numbers of known pairs of all items; counts : their ratings; further : of `further_part`, if any."""
+    if not further:
+        return KnownCounts(list(counts), problem.rated_users)
+    items = [rated + sum(parts) for rated, *parts in zip(counts, *(each.items for each in further), strict=True)]
+    return KnownCounts(items, sum(each.users for each in further))
 
 
 def user_part(
@@ -127,29 +157,28 @@ def user_part(
         away -= users.features @ known_of(problem.implicit).user_change
     away += _normals(stream, "pairs of users", away.shape, shard) / np.sqrt(problem.prior.precision)
     away *= model.objective.free(away.shape[1], "users")
-    return sums_over_users(blocks, weighted(away.astype(users.rows.dtype), roots(counts)))
+    scales = roots(counts + further_pairs(blocks))
+    return sums_over_users(blocks, weighted(away.astype(users.rows.dtype), scales))
 
 
-def begin_user_side(
-    problem: UserProblem, counts: Sequence[Matrix], model: Model, stream: Stream, *parts: Rows
-) -> UserSide:
-    """Return the start of the regression of the users' rows; counts : ratings of items, by shard."""
-    implicit, prior, rated = problem.implicit, problem.prior, np.concatenate(counts)
+def begin_user_side(problem: UserProblem, known: KnownCounts, model: Model, stream: Stream, *parts: Rows) -> UserSide:
+    """Return the start of the regression of the users' rows."""
+    implicit, prior, pairs = problem.implicit, problem.prior, np.concatenate(known.items)
     assert implicit is not None
     factors = implicit.factors.astype(np.float64)
     free = model.objective.free(factors.shape[1], "users")
-    precision = _precision(np.sum(factors**2, axis=0), int(np.count_nonzero(rated)), prior, stream, "users")
+    precision = _precision(np.sum(factors**2, axis=0), int(np.count_nonzero(pairs)), prior, stream, "users")
     drawn = _normals(stream, "factors of pairs", factors.shape) * (np.sqrt(precision) / prior.precision)
     shifts = np.where(free > 0, precision / prior.precision, 1.0)
-    residuals = (added(list(parts)) + drawn - shifts * factors) * free * (rated > 0)[:, None]
-    diagonal = rated * (problem.rated_users / max(1, model.ratings))
-    search = PairSearch.begin(factors, residuals, np.ones(len(rated)), diagonal, shifts, implicit.factors.dtype)
+    residuals = (added(list(parts)) + drawn - shifts * factors) * free * (pairs > 0)[:, None]
+    diagonal = pairs * (known.users / max(1.0, float(pairs.sum())))
+    search = PairSearch.begin(factors, residuals, np.ones(len(pairs)), diagonal, shifts, implicit.factors.dtype)
     return UserSide(search)
 
 
 def user_step_part(blocks: BlockRow, counts: Matrix, _shard: int, side: UserSide) -> Rows:
     """Return a user shard's part of F^T F p at the directions p."""
-    return side.search.part(blocks, roots(counts) ** 2)
+    return side.search.part(blocks, roots(counts + further_pairs(blocks)) ** 2)
 
 
 def step_user_side(side: UserSide, *parts: Rows) -> UserSide:
@@ -164,19 +193,21 @@ def end_user_side(problem: UserProblem, side: UserSide) -> UserProblem:
     return replace(problem, implicit=replace(problem.implicit, factors=found))
 
 
-def begin_item_side(problem: ItemProblem, counts: Sequence[Matrix], model: Model, stream: Stream) -> ItemSide:
-    """Return the regression of the items' rows before its first step."""
-    implicit, prior, rated = problem.implicit, problem.prior, np.concatenate(counts)
+def begin_item_side(
+    problem: ItemProblem, counts: Sequence[Matrix], known: KnownCounts, model: Model, stream: Stream
+) -> ItemSide:
+    """Return the regression of the items' rows before its first step; counts : ratings of items, by shard."""
+    implicit, prior, pairs = problem.implicit, problem.prior, np.concatenate(known.items)
     assert implicit is not None
     items = np.concatenate(problem.shards).astype(np.float64)
-    free, scales = model.objective.free(items.shape[1], "items"), roots(rated)
-    precision = _precision(implicit.squares, problem.rated_users, prior, stream, "items")
-    target = items - prior.of(rated) - implicit.of_items()
+    free, scales = model.objective.free(items.shape[1], "items"), roots(pairs)
+    precision = _precision(implicit.squares, known.users, prior, stream, "items")
+    target = items - prior.of(np.concatenate(counts)) - implicit.of_items()
     target += _normals(stream, "pairs of items", items.shape) / np.sqrt(prior.precision)
     target *= free * scales[:, None]
     shifts = np.where(free > 0, precision / prior.precision, 1.0)
     deviation = free * np.sqrt(precision) / prior.precision
-    diagonal = np.count_nonzero(rated) / max(1, model.ratings)
+    diagonal = np.count_nonzero(pairs) / max(1.0, float(pairs.sum()))
     return ItemSide(implicit.means.astype(np.float64), target, shifts, deviation, scales, diagonal)
 
 
@@ -188,8 +219,9 @@ def begin_factors(
     factors = np.zeros(shape, number) if users.factors is None else users.factors
     residuals = sums_over_items(blocks, side.target.astype(number)).astype(np.float64)
     residuals += side.deviation * _normals(stream, "factors of users", shape, shard) - side.shifts * factors
-    residuals *= (counts > 0)[:, None]
-    return FactorSearch.at(factors, residuals.astype(number), np.zeros(shape, number), counts, side)
+    known = counts + further_pairs(blocks)
+    residuals *= (known > 0)[:, None]
+    return FactorSearch.at(factors, residuals.astype(number), np.zeros(shape, number), known, side)
 
 
 def item_step_part(
@@ -217,7 +249,7 @@ def move_factors(
     length, shifts = side.length.astype(number), side.shifts.astype(number)
     image = sums_over_items(blocks, side.target.astype(number)) + shifts * search.directions
     factors, residuals = search.factors + length * search.directions, search.residuals - length * image
-    return FactorSearch.at(factors, residuals, search.directions, counts, side)
+    return FactorSearch.at(factors, residuals, search.directions, counts + further_pairs(blocks), side)
 
 
 def total_products(*searches: FactorSearch) -> Matrix:
@@ -244,6 +276,12 @@ def end_item_side(problem: ItemProblem, side: ItemSide, *users: UserDraw) -> Ite
         squares += np.einsum("uf,uf->f", each.factors, each.factors, dtype=np.float64)
     means = side.means.astype(problem.implicit.means.dtype)
     return replace(problem, implicit=replace(problem.implicit, means=means, squares=squares))
+
+
+def _known_counts(tasks: Tasks, problem: Any, counts: Any, model: Model, side: str) -> Any:
+    """Return the numbers of known pairs, or their task; side : whose regression needs them."""
+    further = tasks.by_row(f"further-pairs-of-{side}", further_part, []) if model.further else []
+    return tasks.one(f"known-pairs-of-{side}", known_counts, problem, counts, *further)
 
 
 def _precision(squares: Matrix, count: int, prior: RowPrior, stream: Stream, side: str) -> Matrix:

@@ -38,6 +38,7 @@ class Model:
     pair_steps: int = 6
     user_features: bool = False
     calendar: Calendar = NO_TIMES
+    further: bool = False
 
     @property
     def users_have_means(self) -> bool:

@@ -1,18 +1,37 @@
-"""Records of how a model was trained, in manifests and in checkpoints.
+"""Records in manifests and in checkpoints: the origin of a dataset, and how a model was trained.
 
-Covers: the NDCG of each epoch, the draws of a posterior with what was kept of them, and how well their intervals hold.
+Covers: the parent of a dataset and its inputs, the NDCG of each epoch, pairs known without their rating, the draws of a
+posterior with what was kept of them, and how well their intervals hold.
 Does not cover: the manifests (manifests.py, model_manifests.py), checkpoints (pipeline/training/checkpoint.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from funkflow.pipeline.root.typed_json import Entry, FileEntry
 
 ShardFiles = Mapping[str, tuple[FileEntry, ...]]
 """Files of the shards of "users" and of "items"; paths from the run's checkpoints."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetParent(Entry):
+    """The parent of a dataset. `rows` : whether its ratings were taken over, or only its ids."""
+
+    id: str
+    rows: bool
+
+
+class InputsRecord(TypedDict):
+    """The inputs of a dataset: settings, files of ratings and of deletions (`SeenFile`), and marks of erased ids."""
+
+    settings: Mapping[str, object]
+    ratings: Sequence[Sequence[object]]
+    deletions: Sequence[Sequence[object]]
+    forgotten: dict[str, list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +41,19 @@ class RankedEpochs(Entry):
     places: int
     users: int
     ndcg: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownRecord(Entry):
+    """How many pairs are known without their rating, and how many validation ratings have one of these.
+
+    unknown : rows of files whose user or item the dataset lacks; trained : rows whose pair has a training rating.
+    """
+
+    pairs: int
+    of_validation: int
+    unknown: int
+    trained: int
 
 
 @dataclass(frozen=True, kw_only=True)
