@@ -42,6 +42,7 @@ from funkflow.pipeline.stages.spectrum import spectrum
 from funkflow.pipeline.stages.split import split
 from funkflow.pipeline.training.job import TrainingJob, WarmStart
 from funkflow.pipeline.training.kernels_ahead import compile_ahead
+from funkflow.pipeline.training.new_rows import with_new_rows
 from funkflow.pipeline.training.sample_rule import sample_rule
 from funkflow.pipeline.training.step_sizes import step_sizes
 from funkflow.tasks.model.about import About
@@ -142,6 +143,7 @@ class _Run:
             features=feature_places(data.dataset), times=self.times,
         )  # fmt: skip
         training: Training = ALL_METHODS[chosen.trained_as].run_function()(job)
+        training = with_new_rows(context, data, training, chosen)
         result.rank, result.epochs, result.best_epoch = training.rank(chosen.rank), training.epochs, training.best_epoch
         result.counted = training.counted
         result.goal = chosen.goal

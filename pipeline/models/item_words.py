@@ -1,7 +1,7 @@
 """Items and their ratings as words of a command.
 
 Covers: a word as a raw id of a model's items, and the words of --rated as ratings.
-Does not cover: the commands (pipeline/commands/recommend.py), folding ratings in (tasks/model/fold_in.py).
+Does not cover: the commands (pipeline/commands/recommend.py), folding ratings in (tasks/model/fold/fold_in.py).
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from funkflow.pipeline.root.records import (
     DatasetParent,
     InputsRecord,
     KnownRecord,
+    NewRows,
     PosteriorRecord,
     RankedEpochs,
     ShardFiles,
@@ -230,6 +231,7 @@ class Training(Manifest):
     some methods only. `folded` : user shards with rows folded in after training (pipeline/stages/fold_given.py), which
     its own manifest lists. `ranked` : the NDCGs that early stopping used. `common_user` : of row solves, the row that
     all users have in common. `posterior` : of draws; the shards then have a rank of their own. `times` : their effects.
+    `new_rows` : the prior of rows that come later, which has a manifest of its own.
     """
 
     kind: ClassVar[str] = "training"
@@ -254,6 +256,7 @@ class Training(Manifest):
     common_user: tuple[float, ...] = ()
     posterior: PosteriorRecord | None = None
     times: TimesRecord | None = None
+    new_rows: NewRows | None = None
 
     def rank(self, chosen: int) -> int:
         """Return the rank of the shards, where `chosen` is that of the settings."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
-from funkflow.pipeline.root.typed_json import Entry, FileEntry
+from funkflow.pipeline.root.typed_json import Entry, FileEntry, Manifest
 
 ShardFiles = Mapping[str, tuple[FileEntry, ...]]
 """Files of the shards of "users" and of "items"; paths from the run's checkpoints."""
@@ -75,6 +75,21 @@ class TimesRecord(Entry):
     edges: tuple[int, ...]
     users: tuple[FileEntry, ...]
     items: tuple[FileEntry, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRows(Manifest):
+    """The prior of rows that come after training, in its units.
+
+    sides : files of mean and covariance of users and of items; second : of second factors, by item shard, if there are
+    any; noise : variance of ratings.
+    """
+
+    kind: ClassVar[str] = "new-rows"
+
+    noise: float
+    sides: tuple[FileEntry, ...]
+    second: tuple[FileEntry, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,9 +39,9 @@ TimeEffects = Annotated[str, AfterValidator(_effects_of_time)]
 """Names of effects of time with commas between them, "auto" or "none"."""
 
 
-MEASURED_RATINGS = 4_000_000
-"""Up to so many training ratings means of rows by who rated what, and effects of time, were measured, and are the
-default. With means an epoch or a sweep takes at least twice as long, and shards are twice as large."""
+MEASURED_RATINGS = 40_000_000
+"""Up to so many training ratings means of rows by who rated what, and effects of time, are the default: they were
+measured up to 25 million. With each an epoch or a sweep takes twice as long, and shards are twice as large."""
 
 
 def effects_of_time(method: str, wanted: str, biases: bool, timestamps: bool, ratings: int) -> str:

@@ -109,14 +109,14 @@ class TrainSettings(Section):
     implicit: Literal["auto", "none", "items", "users", "both"] = Field(
         "auto",
         description="sgd, bayes: what the pairs alone say, whatever their ratings: each item has a second factor for "
-        "the users who rated it (items), each user one for the items they rated (users); auto: both up to 4 million "
+        "the users who rated it (items), each user one for the items they rated (users); auto: both up to 40 million "
         "ratings, with sgd where they explain rows; above, none",
     )
     time: TimeEffects = Field(
         "auto",
         description="sgd, bayes: effects of time, for ratings with times; names with commas between them. user_days: "
         "how a user rates on a day; drift: how a user's ratings change over the years; item_bins (bayes): what an item "
-        "is worth in a part of the years; auto: up to 4 million ratings user_days, where users return on other days; "
+        "is worth in a part of the years; auto: up to 40 million ratings user_days, where users return on other days; "
         "none",
     )
     keep_draws: int = Field(

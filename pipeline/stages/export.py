@@ -16,6 +16,7 @@ from typing import Any
 from funkflow.pipeline.cluster.context import Context, run_all, spare_memory, submit_shared
 from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Dataset, Training, TrainingData
+from funkflow.pipeline.root.records import NewRows
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.pipeline.training.placed_grid import stored_row
 from funkflow.pipeline.training.times import saved_times
@@ -24,7 +25,9 @@ from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.model.about import About, PartEntry, read_about, refuse_missing_parts, write_about
 from funkflow.tasks.model.draws.about_draws import FOLDERS, PRIORS, DrawsAbout, NoiseByRating
 from funkflow.tasks.model.draws.drawn_rows import write_priors
+from funkflow.tasks.model.fold.new_row_prior import FILE, NewRowsAbout
 from funkflow.tasks.storage import files
+from funkflow.tasks.training.implicit.new_rows import export_new_rows
 from funkflow.tasks.training.posterior.exported import export_drawn_shard
 from funkflow.tasks.training.posterior.noise_by_rating import measure_row, noise_factors
 from funkflow.tasks.training.saved_shards import export_shard, read_shards
@@ -54,6 +57,8 @@ def export(context: Context, data: TrainingData, training: Training, rank: int, 
         if draws:
             draws["noise_by_rating"] = _noise_by_rating(context, data, training, rank)
             content["draws"] = draws
+        if found := training.new_rows:
+            content["new_rows"] = _export_new_rows(context, found, steps.deviation, folder)
         if titles := _copy_titles(dataset, folder):
             content["titles"] = titles
         write_about(folder, steps.mean, dataset.bounds, rank=rank, parts=parts, about=content)
@@ -131,6 +136,14 @@ def _noise_by_rating(context: Context, data: TrainingData, training: Training, r
     return noise_factors(functools.reduce(operator.add, sums), training.steps)
 
 
+def _export_new_rows(context: Context, found: NewRows, deviation: float, folder: str) -> NewRowsAbout:
+    """Write what new rows are like, in rating units; second factors are a column of the items."""
+    jobs = [([entry.place(found.folder) for entry in found.sides], found.noise, deviation, files.join(folder, FILE))]
+    (checksum,) = run_all(context, _STAGE, "export-new-rows", export_new_rows, jobs)
+    noise = found.noise * deviation**2
+    return {"path": FILE, "checksum": checksum, "noise": noise, "second_factors": bool(found.second)}
+
+
 def _copy_titles(dataset: Dataset, folder: str) -> dict[str, str] | None:
     """Copy the titles beside the model, if the dataset has them."""
     url, checksum = dataset.id_place("item")
@@ -161,10 +174,12 @@ def _has_model(folder: str, wanted: About, draws: int) -> bool:
 
 def _shard_jobs(training: Training, side: str, rank: int, ids: str, folder: str) -> list[tuple[Any, ...]]:
     target, times = files.join(folder, f"{side}_factors.parquet"), saved_times(training)
+    new = training.new_rows
+    second = [entry.place(new.folder) for entry in new.second] if new and side == "item" else []
     return [
         (
             place, rank, ids, number, training.steps.deviation, files.join(target, f"part.{number:05d}.parquet"),
-            times and times.of_shard(side, number),
+            times and times.of_shard(side, number), second[number] if second else None,
         )
         for number, place in enumerate(training.shard_places(f"{side}s"))
     ]  # fmt: skip

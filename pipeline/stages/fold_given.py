@@ -18,8 +18,9 @@ from funkflow.pipeline.root.model_manifests import Folded
 from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.settings.sections import TrainSettings
-from funkflow.tasks.model.fold_in import Penalty
+from funkflow.tasks.model.fold.fold_in import Penalty
 from funkflow.tasks.storage import files
+from funkflow.tasks.training.implicit.new_rows import read_prior
 from funkflow.tasks.training.saved_shards import fold_shard, read_item_rows
 
 _STAGE = "fold"
@@ -54,11 +55,16 @@ def fold_given(
 def _fold(context: Context, data: TrainingData, training: Training, settings: TrainSettings, alpha: float) -> Folded:
     folder, rank, steps = files.join(training.run_folder, "folded"), training.rank(settings.rank), training.steps
     penalty = Penalty(steps.l2, steps.l2, settings.biases, alpha, data.dataset.counts, training.common_user)
+    prior = None
+    if found := training.new_rows:
+        second = [entry.place(found.folder) for entry in found.second]
+        user = found.sides[0].place(found.folder)
+        prior = submit_shared(context, "load-new-rows", read_prior, user, found.noise, second)
     items = submit_shared(context, "load-item-rows", read_item_rows, training.shard_places("items"), rank)
     given = data.grid.held_out_places("given")
     names = [f"{number:05d}.npy" for number in range(data.grid.shards)]
     jobs = [
-        (user, ratings, items, rank, steps, penalty, files.join(folder, name))
+        (user, ratings, items, rank, steps, penalty, files.join(folder, name), prior)
         for user, ratings, name in zip(training.shard_places("users"), given, names, strict=True)
     ]
     written = run_all(context, _STAGE, "fold", fold_shard, jobs)

@@ -211,15 +211,16 @@ def rank_of(factors: Any) -> int:
 
 @intrinsic
 def dot(_typing, users, a, items, b):  # type: ignore[no-untyped-def]
-    """Return <u, v> of user row a and item row b, float32; users, items : rows of `row_dtype`; a, b : int64."""
-    rank = rank_of(users)
+    """Return <u, v> of user row a and item row b, in their type; users, items : rows of `row_dtype`; a, b : int64."""
+    rank, kind = rank_of(users), users.dtype.typeof("factors").dtype
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         of_users, of_items = (array_data(context, builder, signature.args[n], arguments[n]) for n in (0, 2))
-        u, v = Row(builder, of_users, arguments[1], rank), Row(builder, of_items, arguments[3], rank)
+        number = context.get_value_type(kind)
+        u, v = (Row(builder, *each, rank, number) for each in ((of_users, arguments[1]), (of_items, arguments[3])))
         return u.dot(v).lane(0).value
 
-    return float32(users, a, items, b), generate
+    return kind(users, a, items, b), generate
 
 
 @intrinsic

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict
 from funkflow.tasks.errors import DamagedFile, SettingsError
 from funkflow.tasks.model.draws.about_draws import FOLDERS as DRAW_FOLDERS
 from funkflow.tasks.model.draws.about_draws import DrawsAbout
+from funkflow.tasks.model.fold.new_row_prior import NewRowsAbout
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import Transform
 
@@ -74,6 +75,7 @@ class About(TypedDict, total=False):
     noise_deviation: float
     draws: DrawsAbout
     times: TimesAbout
+    new_rows: NewRowsAbout
 
 
 def read_about(folder: str) -> About:
@@ -136,7 +138,7 @@ def part_files(folder: str, side: str, about: About) -> list[Place]:
 def refuse_missing_parts(folder: str, about: About) -> None:
     """Raise DamagedFile if a part of the model in `folder` is missing or has another length.
 
-    Priors of draws are small, so their file is read.
+    Priors are small, so their files are read.
     """
     for place, parts in _folders_of(about):
         there = files.sizes(files.join(folder, place))
@@ -149,6 +151,8 @@ def refuse_missing_parts(folder: str, about: About) -> None:
                 )
     if draws := about.get("draws"):
         files.read_bytes(files.join(folder, draws["priors"]["path"]), draws["priors"]["checksum"])
+    if new_rows := about.get("new_rows"):
+        files.read_bytes(files.join(folder, new_rows["path"]), new_rows["checksum"])
 
 
 def refuse_damaged_parts(folder: str, about: About) -> None:

@@ -1,7 +1,7 @@
 """Recommendations, similar items, and rows for users and items that joined after training.
 
 Covers: `Model.recommend`, `Model.similar`, `Model.fold_in`, `Model.fold_in_draws`, by raw ids.
-Does not cover: all users at once (tasks/serving/top_items.py), the solution of a fold-in (fold_in.py), rated items
+Does not cover: all users at once (tasks/serving/top_items.py), the solution of a fold-in (tasks/model/fold/fold_in.py), rated items
 (rated.py), orders by draws (draws/orders.py), the files of a model (model.py).
 """
 
@@ -24,7 +24,8 @@ from funkflow.tasks.model.best import best_places
 from funkflow.tasks.model.draws.drawn_rows import WithDraws
 from funkflow.tasks.model.draws.new_rows import DrawnRow, draw_row
 from funkflow.tasks.model.draws.orders import By, ItemOrder
-from funkflow.tasks.model.fold_in import AllRows, FoldedRow, Penalty, check_ratings, fold_in
+from funkflow.tasks.model.fold.fold_in import AllRows, FoldedRow, Penalty, check_ratings
+from funkflow.tasks.model.fold.folding import Folding, new_row_prior_of
 from funkflow.tasks.model.neighbours import Factors, similar_rows, strongest_factors
 from funkflow.tasks.model.parts import dense_of_row, rows_of_own
 from funkflow.tasks.model.rated import TrainedOn
@@ -133,8 +134,9 @@ class Recommender(WithDraws, ABC):
     def fold_in(self, ratings: Mapping[Any, float], side: SideName = "user") -> FoldedRow:
         """Return factors and bias of a new user, or of a new item.
 
-        They minimise the training objective with the rest of the model fixed; the model does not change. That of a
-        ranking counts what has no rating as 0, with its weight: the first fold-in sums over all items, or users, once.
+        They are the most probable ones given the ratings and the rows of all others, with the model fixed. Those of a
+        ranking minimise its objective, which counts what has no rating as 0, with its weight: the first fold-in sums
+        over all items, or users, once. A model without the prior of new rows pulls to 0 by its L2 term.
 
         Parameters
         ----------
@@ -160,20 +162,17 @@ class Recommender(WithDraws, ABC):
         if side not in ("user", "item"):
             raise BadInput(f'fold_in: side is "user" or "item", not {side!r}')
         penalty, folded = Penalty.of(self.about), []
-        others, biases, name = (
-            (self.item_factors, self.item_biases, "items")
-            if side == "user"
-            else (self.user_factors, self.user_biases, "users")
-        )
+        rows_of = (self.item_factors, self.item_biases) if side == "user" else (self.user_factors, self.user_biases)
+        prior = new_row_prior_of(self.folder, self.about, side)
+        all_others = (self._all_items if side == "user" else self._all_users) if penalty.alpha else None
         if side == "item":
             penalty = replace(penalty, common=())
-        all_others = (self._all_items if side == "user" else self._all_users) if penalty.alpha else None
+        fold = Folding(*rows_of, self.mean, penalty, prior, all_others)
         for each in rows:
             ids = list(each)
             scale = COUNTS if penalty.counts else self.scale
             ratings = check_ratings(list(each.values()), ids, scale, self.transform)
-            places = self.known_rows(ids, "items" if name == "items" else "users")
-            row = fold_in(others[places], biases[places], ratings, self.mean, penalty, all_others)
+            row = fold.row(np.asarray(self.known_rows(ids, "items" if side == "user" else "users")), ratings)
             folded.append(replace(row, rated=tuple(ids) if side == "user" else ()))
         return folded
 

@@ -160,7 +160,7 @@ class Model(PairScores, Recommender, Algebra, Intervals, Forms):
     def save(self, folder: str, part_rows: int | None = None) -> None:
         """Write the open form under `folder`; `model.json` last, so that a half-written model does not load.
 
-        The draws of a posterior and effects of time stay with the model that training exported.
+        The draws of a posterior, effects of time and the prior of new rows stay with the model that training exported.
 
         Parameters
         ----------
@@ -176,7 +176,7 @@ class Model(PairScores, Recommender, Algebra, Intervals, Forms):
         }
         id_types = {"user": _id_kind(self.user_ids), "item": _id_kind(self.item_ids)}
         about: About = {**self.about, "id_types": id_types}
-        for name in ("draws", "times"):
+        for name in ("draws", "times", "new_rows"):
             about.pop(name, None)  # type: ignore[misc]
         write_about(folder, self.mean, self.scale, rank=self.rank, parts=parts, about=about)
 

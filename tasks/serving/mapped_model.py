@@ -22,7 +22,7 @@ import numpy.typing as npt
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.model.about import About, scale_of
 from funkflow.tasks.model.best import best_places
-from funkflow.tasks.model.fold_in import FoldedRow
+from funkflow.tasks.model.fold.fold_in import FoldedRow
 from funkflow.tasks.model.items import Recommended, Recommender, Similar
 from funkflow.tasks.model.parts import Rows
 from funkflow.tasks.model.score_rows import Scorer, score_pairs

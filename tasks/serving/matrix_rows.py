@@ -1,8 +1,8 @@
 """Users as rows of a sparse matrix of ratings: their factors, their best items, and how well both fit further ratings.
 
 Covers: a fold-in of every row, rows divided in given and hidden ratings, lists of unrated items, RMSE and NDCG.
-Does not cover: the solution of one row (tasks/model/fold_in.py), the choice of items (top_items.py), matrices made of
-tables or arrays (pipeline/estimator_input.py).
+Does not cover: the solution of one row (tasks/model/fold/), the choice of items (top_items.py), matrices made of tables
+or arrays (pipeline/estimator_input.py).
 
 The columns of all matrices here are the rows of the model's items. A stored zero is a rating of 0. Linear algebra has
 one thread: products of a row or a tile are too small for more, whose waiting takes ten times the processor time.
@@ -20,7 +20,8 @@ from threadpoolctl import threadpool_limits
 
 from funkflow.tasks.mix import mix
 from funkflow.tasks.model.about import SIDES, read_about
-from funkflow.tasks.model.fold_in import AllRows, Penalty, fold_in
+from funkflow.tasks.model.fold.fold_in import AllRows, Penalty
+from funkflow.tasks.model.fold.folding import Folding, new_row_prior_of
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.model.parts import Rows, rows_of_own
 from funkflow.tasks.model.rated import TrainedOn
@@ -43,21 +44,20 @@ HIDDEN_PART = 5
 def fold_in_rows(ratings: Ratings, model: Model) -> Rows:
     """Return factors and bias of every row from its ratings, with the model fixed.
 
-    ratings : on the scale of training. A row without ratings is the user of whom nothing is known: bias 0, and factors
-    0 or those that users have in common.
+    ratings : on the scale of training. A row without ratings is the user of whom nothing is known: the mean of all
+    rows, or bias 0, and factors 0 or those that users have in common.
     """
-    penalty, rank = Penalty.of(model.about), model.rank
-    common = np.array(penalty.common or np.zeros(rank), np.float32)
-    users = Rows(np.zeros(ratings.shape[0], np.float32), np.tile(common, (ratings.shape[0], 1)))
+    penalty, count = Penalty.of(model.about), ratings.shape[0]
+    prior = new_row_prior_of(model.folder, model.about, "user")
     items = AllRows.of(model.item_factors) if penalty.alpha else None
+    fold = Folding(model.item_factors, model.item_biases, model.mean, penalty, prior, items)
+    nobody = fold.of_nobody
+    users = Rows(np.full(count, nobody.bias, np.float32), np.tile(nobody.factors, (count, 1)))
     values = ratings.data.astype(np.float64)
     with threadpool_limits(1):
         for user in np.flatnonzero(np.diff(ratings.indptr)):
             own = slice(ratings.indptr[user], ratings.indptr[user + 1])
-            places = ratings.indices[own]
-            row = fold_in(
-                model.item_factors[places], model.item_biases[places], values[own], model.mean, penalty, items
-            )
+            row = fold.row(ratings.indices[own], values[own])
             users.factors[user], users.biases[user] = row.factors, row.bias
     return users
 

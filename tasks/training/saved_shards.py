@@ -3,7 +3,7 @@
 Covers: scoring a saved shard, or the mean alone; a shard with its raw ids as a part of a model; the validation ratings
 of a user shard; rows folded in for users whom training did not see; what the rows of row solves have in common.
 Does not cover: the errors (score.py), the form of a shard (tasks/grid/factor_shard.py) or of a model
-(tasks/model/model.py), the solution of a row (tasks/model/fold_in.py).
+(tasks/model/model.py), the solution of a row (tasks/model/fold/fold_in.py).
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from funkflow.tasks.grid.solved_rows import Matrix
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.kernels.vector import BIAS
 from funkflow.tasks.model.about import PartEntry, Place
-from funkflow.tasks.model.fold_in import AllRows, Penalty, evidence, solve_row
+from funkflow.tasks.model.fold.fold_in import AllRows, Penalty, evidence, solve_row
+from funkflow.tasks.model.fold.new_row_prior import NewRowPrior, second_column
 from funkflow.tasks.model.model import write_factor_table
-from funkflow.tasks.storage import files
+from funkflow.tasks.storage import files, npy
 from funkflow.tasks.training.als import weighed_users
 from funkflow.tasks.training.score import NO_DAY, Errors, HeldOut, held_out_table, read_held_out, score
 from funkflow.tasks.training.times.saved import SavedTimes, ShardTimes, read_item_times, read_user_times
@@ -74,17 +75,22 @@ def weigh_saved(saved: Place, counts: Matrix, rank: int, objective: Objective) -
 
 
 def export_shard(
-    saved: Place, rank: int, ids: str, number: int, deviation: float, url: str, times: ShardTimes | None = None
-) -> PartEntry:
+    saved: Place, rank: int, ids: str, number: int, deviation: float, url: str, times: ShardTimes | None = None,
+    second: Place | None = None,
+) -> PartEntry:  # fmt: skip
     """Write one shard with its raw ids, in rating units: biases times the deviation, factors times its square root.
 
     Parameters
     ----------
     ids : file of raw ids by shard (tasks/dataset/id_pieces.py).
     times : effects of time, which go with the rows; those of the last days become part of the biases.
+    second : of an item shard, second factors for the rows of new users, in the units of training.
     """
     shard = read_shard(*saved, rank)
     last, columns = (None, {}) if times is None else times.exported(deviation)
+    if second is not None:
+        units = np.append(np.full(rank, math.sqrt(deviation)), deviation)
+        columns |= second_column(npy.read_array(*second) * units)
     biases = shard.biases if last is None else (shard.biases + last).astype(np.float32)
     return write_factor_table(
         url,
@@ -147,14 +153,15 @@ def read_item_rows(shards: list[Place], rank: int) -> ItemRows:
 
 
 def fold_shard(
-    saved: Place, given: Place, items: ItemRows, rank: int, scaling: Scaling, penalty: Penalty, url: str
-) -> tuple[str, int]:
+    saved: Place, given: Place, items: ItemRows, rank: int, scaling: Scaling, penalty: Penalty, url: str,
+    prior: NewRowPrior | None = None,
+) -> tuple[str, int]:  # fmt: skip
     """Write a user shard with the rows of users who have given ratings; return its checksum and their number.
 
     Parameters
     ----------
     given : ratings of the shard's users, as `write_held_out` writes them.
-    penalty : in the units of training.
+    penalty, prior : in the units of training; the prior takes the place of the penalty where there is one.
     """
     shard, held_out = read_shard(*saved, rank).copy(), read_held_out(*given, shards=len(items.starts))
     places = _item_places(held_out, items.starts)
@@ -163,8 +170,11 @@ def fold_shard(
     ratings = held_out.ratings.astype(np.float64)
     targets, trust = evidence(ratings, (ratings - scaling.mean) / scaling.deviation - items.biases[places], penalty)
     for user, own in zip(users.tolist(), np.split(order, first)[1:], strict=True):
-        sure = None if trust is None else trust[own]
-        row = solve_row(items.factors[places[own]], targets[own], penalty, items.together, sure)
+        others, sure = items.factors[places[own]], None if trust is None else trust[own]
+        if prior is not None:
+            row = prior.row(others, targets[own], places[own], penalty.has_bias)
+        else:
+            row = solve_row(others, targets[own], penalty, items.together, sure)
         shard.factors[user] = row[:rank]
         shard.states[user, BIAS] = row[rank] if penalty.has_bias else 0.0
     return write_shard(url, shard), len(users)

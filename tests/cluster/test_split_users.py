@@ -76,6 +76,17 @@ def test_their_rows_in_the_model_are_those_that_fold_in_gives(ranked: RunResult)
         assert not set(model.recommend(user, ITEMS).items) & set(own["item"])
 
 
+def test_so_are_those_of_a_model_of_ratings(folder: Path) -> None:
+    result = ran(folder, "train.implicit=both", name="ratings", until="export")
+    model, given = Model.load(result.paths["model"]), held_out(result, "given")
+    assert model.about["new_rows"]["second_factors"]
+    for user, own in list(given.groupby("user"))[::7]:
+        folded = model.fold_in(dict(zip(own["item"].tolist(), own["rating"].tolist(), strict=True)))
+        place = np.flatnonzero(model.user_ids == user)[0]
+        np.testing.assert_allclose(model.user_factors[place], folded.factors, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(model.user_biases[place], folded.bias, rtol=1e-3, atol=1e-5)
+
+
 def test_what_they_find_is_ranked_far_above_what_is_most_rated(ranked: RunResult) -> None:
     users = held_out(ranked, "validation").query("rating == 5")["user"].nunique()  # ratings are 4 and 5
     assert ranked.ranking["users"] == users

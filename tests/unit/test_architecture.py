@@ -30,14 +30,14 @@ INSIDES = {
 }
 """What of bench/ and chaos/ may import what of ours: five files know our insides, three a single module each."""
 FLOORS = (
-    "tasks", "tasks.kernels", "tasks.kernels.blocks", "tasks.kernels.ingest", "tasks.storage", "tasks.parsing.sources",
-    "tasks.parsing.format", "tasks.parsing.rows", "tasks.parsing", "tasks.model.forms", "tasks.model.times",
-    "tasks.model.draws", "tasks.model", "tasks.dataset", "tasks.grid", "tasks.training.times",
-    "tasks.training.implicit", "tasks.training", "tasks.training.posterior", "tasks.serving", "tasks.evaluation",
-    "tasks.synthetic", "pipeline", "pipeline.settings", "pipeline.progress", "pipeline.progress.live", "pipeline.root",
-    "pipeline.planning", "pipeline.cluster", "pipeline.datasets", "pipeline.models", "pipeline.training",
-    "pipeline.training.methods", "pipeline.results.report", "pipeline.stages", "pipeline.results",
-    "pipeline.running.schedule", "pipeline.running.serving", "pipeline.running", "pipeline.flow",
+    "tasks", "tasks.kernels", "tasks.kernels.blocks", "tasks.kernels.ingest", "tasks.storage",
+    "tasks.parsing.sources", "tasks.parsing.format", "tasks.parsing.rows", "tasks.parsing", "tasks.model.forms",
+    "tasks.model.times", "tasks.model.fold", "tasks.model.draws", "tasks.model", "tasks.dataset", "tasks.grid",
+    "tasks.training.times", "tasks.training.implicit", "tasks.training", "tasks.training.posterior", "tasks.serving",
+    "tasks.evaluation", "tasks.synthetic", "pipeline", "pipeline.settings", "pipeline.progress",
+    "pipeline.progress.live", "pipeline.root", "pipeline.planning", "pipeline.cluster", "pipeline.datasets",
+    "pipeline.models", "pipeline.training", "pipeline.training.methods", "pipeline.results.report", "pipeline.stages",
+    "pipeline.results", "pipeline.running.schedule", "pipeline.running.serving", "pipeline.running", "pipeline.flow",
     "pipeline.from_python", "pipeline.fitting", "pipeline.estimator_input", "pipeline.estimator",
     "pipeline.results.comparison", "__init__", "pipeline.commands", "pipeline.cli", "__main__",
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """A new row of a model trained for a ranking: the least of the objective that counts missing cells, too.
 
-Covers: tasks/model/fold_in.py with a weight for missing cells, `Model.fold_in` and `Model.similar` on such a model.
+Covers: tasks/model/fold/fold_in.py with a weight for missing cells; `Model.fold_in` and `Model.similar` on top of it.
 Does not cover: a model of ratings (test_recommender.py), rows of a training (tests/cluster/test_goal.py).
 """
 
@@ -18,7 +18,7 @@ from sessions import examples
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.model.about import About
-from funkflow.tasks.model.fold_in import AllRows, Penalty, solve_row
+from funkflow.tasks.model.fold.fold_in import AllRows, Penalty, solve_row
 from funkflow.tasks.model.model import Model
 
 L2, DEVIATION, MEAN, ALPHA = 0.03, 5.0, 0.0, 0.2

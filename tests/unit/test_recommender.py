@@ -1,6 +1,6 @@
 """What a saved model says of items, from Python: recommend, similar, fold_in and its factors.
 
-Covers: tasks/model/items.py, tasks/model/fold_in.py, tasks/model/neighbours.py, and the titles beside a model.
+Covers: tasks/model/items.py, tasks/model/fold/fold_in.py, tasks/model/neighbours.py, and the titles beside a model.
 Does not cover: all users at once (test_recommend.py), the commands (test_recommend_command.py).
 """
 
@@ -19,7 +19,7 @@ from sessions import examples
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.model.about import About
 from funkflow.tasks.model.canonical import canonical_items
-from funkflow.tasks.model.fold_in import FoldedRow
+from funkflow.tasks.model.fold.fold_in import FoldedRow
 from funkflow.tasks.model.model import Model
 from funkflow.tasks.model.neighbours import factors_from_rotations, strongest_factors
 from funkflow.tasks.model.parts import dense_of_row, rows_of_own

@@ -12,7 +12,7 @@ import numpy as np
 
 from funkflow.tasks.grid.factor_shard import ShardStart, initial_shard, read_shard, write_shard
 from funkflow.tasks.grid.scaling import Scaling
-from funkflow.tasks.model.fold_in import Penalty
+from funkflow.tasks.model.fold.fold_in import Penalty
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.saved_shards import fold_shard, read_item_rows
 from funkflow.tasks.training.score import held_out_table

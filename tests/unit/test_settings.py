@@ -150,7 +150,7 @@ def test_lengths_of_rankings_are_in_order_and_absent_where_none_is_asked() -> No
 )
 def test_who_rated_what_is_the_default_where_it_was_measured(method: str, implicit: Any, few: str, many: str) -> None:
     chosen = TrainSettings(method=method, implicit=implicit)
-    assert [chosen.implicit_for(ratings, 600_000) for ratings in (4_000_000, 4_000_001)] == [few, many]
+    assert [chosen.implicit_for(ratings, 600_000) for ratings in (40_000_000, 40_000_001)] == [few, many]
 
 
 def test_draws_of_sparse_rows_have_no_means() -> None:

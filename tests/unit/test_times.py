@@ -91,7 +91,7 @@ def test_ratings_lose_the_effects_of_their_time(seed: int, levels: int) -> None:
 
 
 @settings(max_examples=examples(40), deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), rank=st.integers(1, 9), number=st.sampled_from(["f4", "f8"]))
+@given(seed=st.integers(0, 2**32 - 1), rank=st.sampled_from([1, 5, 18]), number=st.sampled_from(["f4", "f8"]))
 def test_sums_of_residuals_equal_plain_ones(seed: int, rank: int, number: str) -> None:
     blocks, days, rng = a_row(seed, 0)
     row = row_days.row_days(tuple(days))

@@ -1,6 +1,6 @@
-"""Compiled loops over the ratings of a block for effects of time: ratings less the effects, and sums of residuals.
+"""Compiled loops over the ratings of a block for effects of time: their slots, ratings less the effects, and sums.
 
-Covers: `without_times`, `slot_sums` and `bin_sums`, each with an explicit signature.
+Covers: `without_times`, `slots_of`, `slot_sums` and `bin_sums`, each with an explicit signature.
 Does not cover: slots and effects (tasks/training/times/).
 
 A slot is a user on a day, and a bin some days. Loops take ratings in the block's order, so a sum has the same bits on
@@ -19,7 +19,7 @@ from funkflow.tasks.kernels.cache import built_once, compiled
 from funkflow.tasks.kernels.row_terms import NUMBERS
 from funkflow.tasks.kernels.sgd import CODES, rating_at
 from funkflow.tasks.kernels.tiles import ITEM_BITS, TILE_ITEMS
-from funkflow.tasks.kernels.vector import FAST_MATH
+from funkflow.tasks.kernels.vector import FAST_MATH, dot, rows_type
 
 _ITEM_MASK = TILE_ITEMS - 1
 _constant = functools.partial(types.Array, ndim=1, layout="C", readonly=True)
@@ -48,6 +48,29 @@ def _without_times(  # type: ignore[no-untyped-def]
                 out[place] = rating_at(codes, levels, place) - deviation * effect
 
 
+def _slots_of(  # type: ignore[no-untyped-def]
+    tiles, run_users, run_starts, cells, codes, levels, days, starts, out
+):
+    """Write the slot of each rating of a block of days to `out`, int32 (n,).
+
+    days : int32 (slots,), ascending for each user; starts : int64 (users + 1,), where the slots of each begin.
+    """
+    for tile in range(len(tiles)):
+        for run in range(tiles[tile, 1], tiles[tile, 2]):
+            first_user = int64(run_users[run])
+            for n in range(run_starts[run], run_starts[run + 1]):
+                place = np.uint64(n)
+                user, day = first_user + (int64(cells[place]) >> ITEM_BITS), rating_at(codes, levels, place)
+                low, high = starts[user], starts[user + 1]
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    if days[middle] <= day:
+                        low = middle
+                    else:
+                        high = middle
+                out[place] = low
+
+
 def _slot_sums(  # type: ignore[no-untyped-def]
     tiles, run_users, run_starts, cells, ratings, mean, share, slots, users, items, residuals, sums
 ):
@@ -56,9 +79,8 @@ def _slot_sums(  # type: ignore[no-untyped-def]
     Parameters
     ----------
     ratings : float32 (n,), less the effects of time; mean, share : a target t is (rating - mean) times share.
-    users, items : (rows, w), of one type; sums : float64 (slots,), added to in place.
+    users, items : rows of `row_dtype`, of one type; sums : float64 (slots,), added to in place.
     """
-    width = users.shape[1]
     for tile in range(len(tiles)):
         first_item = tiles[tile, 0]
         for run in range(tiles[tile, 1], tiles[tile, 2]):
@@ -67,10 +89,7 @@ def _slot_sums(  # type: ignore[no-untyped-def]
                 place = np.uint64(n)
                 cell = int64(cells[place])
                 user, item = first_user + (cell >> ITEM_BITS), first_item + (cell & _ITEM_MASK)
-                product = users[user, 0] * items[item, 0]
-                for column in range(1, width):
-                    product += users[user, column] * items[item, column]
-                residual = (ratings[place] - mean) * share - float32(product)
+                residual = (ratings[place] - mean) * share - float32(dot(users, user, items, item))
                 residuals[place] = residual
                 sums[slots[place]] += float64(residual)
 
@@ -109,9 +128,20 @@ def without_times(coding: str) -> Callable[..., None]:
 
 
 @built_once
-def slot_sums(number: str) -> Callable[..., None]:
-    """Return `_slot_sums` for rows of numbers f4 or f8."""
-    rows = _table(NUMBERS[number])
+def slots_of(coding: str) -> Callable[..., None]:
+    """Return `_slots_of` for days of NumPy type `coding`, u1, u2 or f4."""
+    signature = types.void(
+        *_PLACES, _constant(CODES[coding]), _constant(float32), _constant(int32), _constant(int64),
+        types.Array(int32, 1, "C"),
+    )  # fmt: skip
+    return compiled(signature)(_slots_of)
+
+
+@built_once
+def slot_sums(width: int, number: str) -> Callable[..., None]:
+    """Return `_slot_sums` for rows of `width` numbers, f4 or f8."""
+    assert number in NUMBERS
+    rows = rows_type(width, number, readonly=True)
     signature = types.void(
         *_PLACES, _constant(float32), float32, float32, _constant(int32), rows, rows,
         types.Array(float32, 1, "C"), types.Array(float64, 1, "C"),

@@ -1,7 +1,7 @@
 """Draws of a row that joined after training, from its ratings and the draws of the other side.
 
 Covers: the exact draw given each kept draw of the model.
-Does not cover: the one best row (tasks/model/fold_in.py), checks of ratings (tasks/model/items.py).
+Does not cover: the one best row (tasks/model/fold/fold_in.py), checks of ratings (tasks/model/items.py).
 
 In draw d a rating of item i is normal about mean + u·v_i + b_u + b_i with deviation s, and the new row (u, b_u) is
 normal with the mean m and the variances w of all rows of its side in that draw. Given the ratings it is then normal

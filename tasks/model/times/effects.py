@@ -24,19 +24,19 @@ POWER, UNIT = 0.4, 100.0
 """Of drift (Koren 2009), and the days of which x is 1."""
 USER_COLUMNS = ("days", "day_effects", "drift", "mean_day")
 ITEM_COLUMN = "time_effects"
-_DAY_BITS, _DAY_MASK = 32, 0xFFFFFFFF
+_DAY_BITS, _DAY_MASK, _FIRST_DAY = 32, 0xFFFFFFFF, -(2**31)
 
 Numbers = npt.NDArray[np.float64]
 
 
 def day_keys(users: npt.NDArray[Any], days: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Return a number for each user on a day, ascending with the user; there are days before 1970."""
-    return users.astype(np.int64) << _DAY_BITS | (days.astype(np.int64) & _DAY_MASK)
+    """Return a number for each user on a day, ascending with the user, then the day; there are days before 1970."""
+    return users.astype(np.int64) << _DAY_BITS | (days.astype(np.int64) - _FIRST_DAY)
 
 
 def days_of_keys(keys: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Return the users and the days of numbers."""
-    return (keys >> _DAY_BITS).astype(np.int32), (keys & _DAY_MASK).astype(np.int32)
+    return (keys >> _DAY_BITS).astype(np.int32), ((keys & _DAY_MASK) + _FIRST_DAY).astype(np.int32)
 
 
 def progress(days: npt.NDArray[Any], mean_days: npt.NDArray[Any]) -> Numbers:

@@ -46,6 +46,8 @@ class UserTimes(Weighed):
 
     def of_slots(self, row: RowDays) -> Matrix:
         """Return the effects of both on each slot, float64 (slots,)."""
+        if not self.drift.any():
+            return self.days
         return np.asarray(self.days + self.drift[row.users] * progress_of(row, len(self.drift)))
 
     def by_day(self, row: RowDays, draws: int = 1) -> UserDays:

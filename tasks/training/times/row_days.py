@@ -8,7 +8,7 @@ A slot is a user on a day on which they rated something. A block of days is a bl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from funkflow.tasks.grid.block import BlockRow
 from funkflow.tasks.grid.solved_rows import Matrix
+from funkflow.tasks.kernels.blocks.time_sums import slots_of
 from funkflow.tasks.kernels.buffers import Weighed
 from funkflow.tasks.model.times.effects import day_keys, days_of_keys
 from funkflow.tasks.time_effects import BINS, DAYS, EFFECTS
@@ -90,13 +91,34 @@ NO_TIMES = Calendar()
 
 def row_days(blocks: BlockRow) -> RowDays:
     """Return the slots of a row of blocks of days."""
-    keys = [day_keys(block.user_rows, block.ratings.astype(np.int64)) for block in blocks]
-    every = np.unique(np.concatenate([np.unique(each) for each in keys]))
-    slots = tuple(np.searchsorted(every, each).astype(np.int32) for each in keys)
-    counts: Matrix = np.zeros(len(every))
-    for each in slots:
-        counts += np.bincount(each, minlength=len(every))
-    return RowDays(slots, *days_of_keys(every), counts)
+    read = tuple(blocks)
+    every = _distinct(day_keys(block.user_rows, block.ratings) for block in read)
+    users, days = days_of_keys(every)
+    starts = np.searchsorted(users, np.arange(read[0].shape[0] + 1))
+    slots, counts = [], np.zeros(len(every))
+    for block in read:
+        mine = np.empty(len(block), np.int32)
+        slots_of(block.coding)(*block.places, block.codes, block.levels, days, starts, mine)
+        slots.append(mine)
+        counts += np.bincount(mine, minlength=len(every))
+    return RowDays(tuple(slots), users, days, counts)
+
+
+def _distinct(keys: Iterable[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Return all numbers that occur, ascending: by sorting, as np.unique with its hash takes 20 times as long."""
+    found = []
+    for each in keys:
+        each.sort()
+        found.append(_distinct_of(each))
+    every = np.concatenate(found)
+    every.sort()
+    return _distinct_of(every)
+
+
+def _distinct_of(ascending: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    is_new = np.ones(len(ascending), bool)
+    is_new[1:] = ascending[1:] != ascending[:-1]
+    return ascending[is_new]
 
 
 def day_counts(row: RowDays) -> DayCounts:

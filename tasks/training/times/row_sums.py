@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from funkflow.tasks.grid.block import BlockRow, RatingBlock
+from funkflow.tasks.grid.ordered_ratings import as_records
 from funkflow.tasks.grid.scaling import Scaling
 from funkflow.tasks.grid.solved_rows import Matrix, Rows
 from funkflow.tasks.kernels.blocks.time_sums import bin_sums, slot_sums, without_times
-from funkflow.tasks.kernels.buffers import Weighed
+from funkflow.tasks.kernels.buffers import Weighed, aligned
 from funkflow.tasks.training.times.effects import ItemTimes, UserTimes
 from funkflow.tasks.training.times.row_days import Calendar, RowDays
 
@@ -79,9 +80,9 @@ def residuals_of_block(
 ) -> Rows:
     """Return those of one block, and add them to the sums of their slots, float64 (slots,)."""
     residuals, share = np.empty(len(block), np.float32), 1.0 / scaling.deviation
-    slot_sums(users.dtype.str[1:])(
+    slot_sums(users.shape[1], users.dtype.str[1:])(
         *block.places, block.ratings, np.float32(scaling.mean), np.float32(share), slots,
-        np.ascontiguousarray(users), np.ascontiguousarray(items), residuals, sums,
+        as_records(aligned(users)), as_records(aligned(items)), residuals, sums,
     )  # fmt: skip
     return residuals
 

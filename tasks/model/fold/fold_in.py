@@ -1,7 +1,7 @@
 """Factors and bias of one new row from its ratings, with the rest of the model fixed.
 
 Covers: the ridge problem of one row, with and without a weight for missing cells, and its solution.
-Does not cover: look-ups of ids (model.py), or the objectives themselves (tasks/training/objective.py,
+Does not cover: look-ups of ids (tasks/model/model.py), or the objectives themselves (tasks/training/objective.py,
 tasks/grid/row_objective.py).
 
 With the other side fixed, J is quadratic in a row's factors w and bias b. In rating units, with
@@ -25,6 +25,7 @@ users have in common, if they have one, else 0.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,6 @@ import numpy.typing as npt
 
 from funkflow.tasks.errors import BadInput
 from funkflow.tasks.late import late
-from funkflow.tasks.model.about import About
 from funkflow.tasks.transform import Transform, as_ratings, confidences, transformed
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Penalty:
     common: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, about: About) -> Penalty:
+    def of(cls, about: Mapping[str, Any]) -> Penalty:
         """Return the penalty of a model from its `model.json`.
 
         Raises
