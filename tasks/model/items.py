@@ -1,8 +1,8 @@
 """Recommendations, similar items, and rows for users and items that joined after training.
 
 Covers: `Model.recommend`, `Model.similar`, `Model.fold_in`, `Model.fold_in_draws`, by raw ids.
-Does not cover: all users at once (tasks/serving/top_items.py), the solution of a fold-in (tasks/model/fold/fold_in.py), rated items
-(rated.py), orders by draws (draws/orders.py), the files of a model (model.py).
+Does not cover: all users at once (tasks/serving/top_items.py), the solution of a fold-in (tasks/model/fold/), rated
+items (rated.py), orders by draws (draws/orders.py), the files of a model (model.py).
 """
 
 from __future__ import annotations
