@@ -14,8 +14,8 @@ _SLOT_BYTES, _EFFECT_VERSIONS = 16, 6
 """Of a slot: user, day and number; versions of its effect in float64, of epochs or chains in flight and in the step."""
 _PLACE_BYTES = 4
 """Of a rating: the number of its slot."""
-_FINDING_BYTES = 40
-"""A rating whose slot is looked up: the block as read, its key, the sorted keys, and their places."""
+_FINDING_BYTES = 14
+"""A rating of a row whose slots are looked up: its blocks as read, and of one block at a time keys and their order."""
 _BARE_BYTES, _ORDERED_BYTES = 6, 6
 """A rating without the effects of time in a sweep, as it is and in the order of the items."""
 _DAY_BYTES = 4

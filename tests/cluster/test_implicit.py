@@ -1,24 +1,27 @@
 """Training with second factors is one result, whatever the workers are and whatever happens to them: the same bits.
 
-Covers: train.implicit with sgd on one worker and two, with two threads, interrupted, streamed, in one task and as a
-graph of tasks; each of its values; what is left of it where auto says no.
+Covers: train.implicit with sgd on one worker and two, with two threads, a worker killed, interrupted, streamed, in one
+task and as a graph of tasks; each of its values; what is left of it where auto says no.
 Does not cover: a step (test_second_factors.py), the same without second factors (test_train.py), quality.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import made_ratings, publish_ratings
 from distributed import Client
+from losing_workers import KillBetween
 from training import RANK, SETTINGS, SHARDS, Bits, trained
 
 from funkflow.pipeline.cluster.context import Context
+from funkflow.pipeline.cluster.open import open_client
 from funkflow.pipeline.progress.events import EpochFinished, Event
 from funkflow.pipeline.root.store import Store
-from funkflow.pipeline.settings.sections import GridSettings
+from funkflow.pipeline.settings.sections import ClusterSettings, GridSettings
 from funkflow.pipeline.stages.grid import grid
 from funkflow.pipeline.training.job import TrainingJob
 from funkflow.pipeline.training.methods import sgd
@@ -61,6 +64,25 @@ def test_streamed_blocks_give_the_same_bits(two_workers: Client, tmp_path: Path,
     blocks, run = grid(context, dataset, split, GridSettings(shards=SHARDS), days=True), context.store.run("run")
     train(TrainingJob(context, blocks, (1.0, 5.0), BOTH, run, streamed=True, times="user_days,drift"))
     assert trained(context, BOTH)[1] == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("user-residuals-killed-means-0005-001", "direct-items-killed-means-0005"),
+        ("direct-users-killed-means-0003-000", "settle-items-killed-means-0003"),
+    ],
+)
+def test_a_worker_killed_within_a_step_changes_no_bit(tmp_path: Path, expected: Bits, first: str, second: str) -> None:
+    """In a step for users, and in one for items, where second factors of users lie on the lost worker."""
+    with open_client(ClusterSettings(workers=2, threads=1, processes="several")) as client:
+        plugin = KillBetween(first, second, client.run(os.getpid))
+        assert client.cluster is not None
+        client.cluster.scheduler.add_plugin(plugin)
+        bits = trained(Context(client, Store(str(tmp_path)), lambda event: None, "killed-means"), BOTH)[1]
+    assert plugin.seen[:2] == ["first", "killed"]
+    assert "lost" in plugin.seen
+    assert bits == expected
 
 
 def test_an_interrupted_run_ends_at_the_same_bits(client: Client, tmp_path: Path, expected: Bits) -> None:

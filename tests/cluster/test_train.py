@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from conftest import Heard, made_ratings, publish_ratings
 from distributed import Client
-from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.diagnostics.task_stream import get_task_stream
+from losing_workers import KillBetween
 from training import RANK, SETTINGS, SHARDS, Bits, trained
 
 from funkflow.pipeline.cluster.context import Context
@@ -59,35 +57,6 @@ def test_training_changes_every_shard(context: Context, expected: Bits) -> None:
     for name in shards:
         before, after = (np.frombuffer(bits[name][128:], dtype=np.float32) for bits in (start, expected))
         assert np.abs(before - after).max() > 0.01
-
-
-class KillBetween(SchedulerPlugin):
-    """Kill the worker that holds a task when that task is done, before another one is; note what was seen, in order.
-
-    `first`, `second` : how the keys of those tasks begin, and no others'; of `second` there may be several ways.
-    `begun` lists the tasks that were started after the worker was lost.
-    """
-
-    name = "kill-between"
-
-    def __init__(self, first: str, second: str | tuple[str, ...], process_ids: dict[str, int]) -> None:
-        self.first, self.second, self.process_ids = first, second, process_ids
-        self.seen: list[str] = []
-        self.begun: list[str] = []
-
-    def transition(self, key: Any, start: str, finish: str, *args: Any, worker: str = "", **rest: Any) -> None:
-        if finish == "processing" and "lost" in self.seen:
-            self.begun.append(str(key))
-        if (start, finish) != ("processing", "memory"):
-            return
-        if str(key).startswith(self.first) and "killed" not in self.seen:
-            self.seen += ["first", "killed"]
-            os.kill(self.process_ids[worker], signal.SIGKILL)
-        elif str(key).startswith(self.second):
-            self.seen.append("second")
-
-    def remove_worker(self, scheduler: Any, worker: str, **rest: Any) -> None:
-        self.seen.append("lost")
 
 
 def test_two_workers_give_the_same_bits_and_both_work(tmp_path: Path, expected: Bits, two_workers: Client) -> None:

@@ -1,6 +1,6 @@
 """Losing a worker at a chosen moment, with the proof that it was lost.
 
-Covers: the plugin that does it. Does not cover: what has to hold then (test_train_batch.py, test_train_funk.py).
+Covers: plugins that do it. Does not cover: what has to hold then (test_train.py, test_train_batch.py, test_train_funk.py).
 """
 
 from __future__ import annotations
@@ -41,3 +41,32 @@ class KillAfterPrefix(KillAfter):
         if str(key).startswith(first) and str(key).endswith(last):
             self.key = key
         super().transition(key, start, finish, *args, worker=worker, **rest)
+
+
+class KillBetween(SchedulerPlugin):
+    """Kill the worker that holds a task when that task is done, before another one is; note what was seen, in order.
+
+    `first`, `second` : how the keys of those tasks begin, and no others'; of `second` there may be several ways.
+    `begun` lists the tasks that were started after the worker was lost.
+    """
+
+    name = "kill-between"
+
+    def __init__(self, first: str, second: str | tuple[str, ...], process_ids: dict[str, int]) -> None:
+        self.first, self.second, self.process_ids = first, second, process_ids
+        self.seen: list[str] = []
+        self.begun: list[str] = []
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, worker: str = "", **rest: Any) -> None:
+        if finish == "processing" and "lost" in self.seen:
+            self.begun.append(str(key))
+        if (start, finish) != ("processing", "memory"):
+            return
+        if str(key).startswith(self.first) and "killed" not in self.seen:
+            self.seen += ["first", "killed"]
+            os.kill(self.process_ids[worker], signal.SIGKILL)
+        elif str(key).startswith(self.second):
+            self.seen.append("second")
+
+    def remove_worker(self, scheduler: Any, worker: str, **rest: Any) -> None:
+        self.seen.append("lost")
