@@ -143,7 +143,7 @@ class _Run:
             features=feature_places(data.dataset), times=self.times,
         )  # fmt: skip
         training: Training = ALL_METHODS[chosen.trained_as].run_function()(job)
-        training = with_new_rows(context, data, training, chosen)
+        training = with_new_rows(context, data, training, chosen, job.features)
         result.rank, result.epochs, result.best_epoch = training.rank(chosen.rank), training.epochs, training.best_epoch
         result.counted = training.counted
         result.goal = chosen.goal

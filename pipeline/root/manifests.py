@@ -230,8 +230,7 @@ class Training(Manifest):
     RMSE of the model that training started from, or its NDCG where that decides. The fields from `counted` on are of
     some methods only. `folded` : user shards with rows folded in after training (pipeline/stages/fold_given.py), which
     its own manifest lists. `ranked` : the NDCGs that early stopping used. `common_user` : of row solves, the row that
-    all users have in common. `posterior` : of draws; the shards then have a rank of their own. `times` : their effects.
-    `new_rows` : the prior of rows that come later, which has a manifest of its own.
+    all users have in common. `posterior` : of draws; the shards then have a rank of their own.
     """
 
     kind: ClassVar[str] = "training"
@@ -273,9 +272,11 @@ class Training(Manifest):
         return self.folder.rpartition("/")[0]
 
     def shard_places(self, side: str) -> list[Place]:
-        """Return the places of the shards of "users" or "items"; of users as they are after folding in."""
+        """Return the places of the shards of "users" or "items", with rows that were folded in or have features."""
         if side == "users" and self.folded:
             return [entry.place(storage.join(self.run_folder, "folded")) for entry in self.folded]
+        if self.new_rows and (filled := self.new_rows.filled.get(side)):
+            return [entry.place(self.new_rows.folder) for entry in filled]
         return [entry.place(storage.join(self.run_folder, "checkpoints")) for entry in self.shards[side]]
 
     def kept_places(self, side: str) -> list[list[Place]]:

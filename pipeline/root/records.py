@@ -79,10 +79,11 @@ class TimesRecord(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class NewRows(Manifest):
-    """The prior of rows that come after training, in its units.
+    """Rows that no rating has trained, in the units of training.
 
-    sides : files of mean and covariance of users and of items; second : of second factors, by item shard, if there are
-    any; noise : variance of ratings.
+    sides : of the prior of rows that come later, files of mean and covariance of users and of items; second : of its
+    second factors, by item shard, if there are any; noise : variance of ratings. A ranking has no prior. filled : of
+    "users" and "items" with features, shards in which rows without ratings are those that features say.
     """
 
     kind: ClassVar[str] = "new-rows"
@@ -90,6 +91,7 @@ class NewRows(Manifest):
     noise: float
     sides: tuple[FileEntry, ...]
     second: tuple[FileEntry, ...]
+    filled: Mapping[str, tuple[FileEntry, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)

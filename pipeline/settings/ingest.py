@@ -77,7 +77,7 @@ class IngestSettings(Section):
     item_features: Place = Field(
         "",
         description="table of what is known of items besides ratings, such as genres, in CSV, TSV, Parquet, movies.dat "
-        "or u.item; items without ratings are predicted by it (bayes)",
+        "or u.item; items without ratings are predicted by it, and bayes learns from it",
     )
     user_features: Place = Field("", description="the same of users, such as age and occupation")
     quoting: Literal["auto", "double", "none"] = Field(
@@ -147,17 +147,11 @@ class IngestSettings(Section):
         """The paths of `known_pairs`."""
         return tuple(each for each in self.known_pairs if each != VALIDATION_PAIRS)
 
-    def refuse_what_nobody_learns(self, method: str, implicit: str, learnt: bool) -> None:
-        """Raise ValueError for features and pairs that training makes no use of.
+    def refuse_idle_pairs(self, method: str, implicit: str, learnt: bool) -> None:
+        """Raise ValueError for known pairs that training makes no use of.
 
         method : of training; implicit : of its settings; learnt : whether the method learns from who rated what.
         """
-        named = next((each for each in ("item_features", "user_features") if getattr(self, each)), "")
-        if named and method != "bayes":
-            raise ValueError(
-                f"train.method = {method!r} learns nothing from ingest.{named}: leave it out, or set "
-                'train.method = "bayes"'
-            )
         if self.known_pairs and (implicit == "none" or not learnt):
             whose = f"train.method = {method!r}" if not learnt else 'train.implicit = "none"'
             remedy = 'set train.method = "sgd" or "bayes"' if not learnt else 'set train.implicit = "both"'

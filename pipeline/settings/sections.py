@@ -155,7 +155,7 @@ class Settings(Section):
             chosen = self.train.model_dump(exclude_unset=True)
             object.__setattr__(self, "train", TrainSettings.model_validate({**chosen, **changed}))
         learnt = "implicit" not in METHODS[self.train.method].ignores
-        self.ingest.refuse_what_nobody_learns(self.train.method, self.train.implicit, learnt)
+        self.ingest.refuse_idle_pairs(self.train.method, self.train.implicit, learnt)
         return self
 
     @model_validator(mode="after")

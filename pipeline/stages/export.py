@@ -27,7 +27,7 @@ from funkflow.tasks.model.draws.about_draws import FOLDERS, PRIORS, DrawsAbout, 
 from funkflow.tasks.model.draws.drawn_rows import write_priors
 from funkflow.tasks.model.fold.new_row_prior import FILE, NewRowsAbout
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.implicit.new_rows import export_new_rows
+from funkflow.tasks.training.new_rows.prior import export_new_rows
 from funkflow.tasks.training.posterior.exported import export_drawn_shard
 from funkflow.tasks.training.posterior.noise_by_rating import measure_row, noise_factors
 from funkflow.tasks.training.saved_shards import export_shard, read_shards
@@ -57,7 +57,7 @@ def export(context: Context, data: TrainingData, training: Training, rank: int, 
         if draws:
             draws["noise_by_rating"] = _noise_by_rating(context, data, training, rank)
             content["draws"] = draws
-        if found := training.new_rows:
+        if (found := training.new_rows) and found.sides:
             content["new_rows"] = _export_new_rows(context, found, steps.deviation, folder)
         if titles := _copy_titles(dataset, folder):
             content["titles"] = titles

@@ -20,7 +20,7 @@ from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.settings.sections import TrainSettings
 from funkflow.tasks.model.fold.fold_in import Penalty
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.implicit.new_rows import read_prior
+from funkflow.tasks.training.new_rows.prior import read_prior
 from funkflow.tasks.training.saved_shards import fold_shard, read_item_rows
 
 _STAGE = "fold"
@@ -56,7 +56,7 @@ def _fold(context: Context, data: TrainingData, training: Training, settings: Tr
     folder, rank, steps = files.join(training.run_folder, "folded"), training.rank(settings.rank), training.steps
     penalty = Penalty(steps.l2, steps.l2, settings.biases, alpha, data.dataset.counts, training.common_user)
     prior = None
-    if found := training.new_rows:
+    if (found := training.new_rows) and found.sides:
         second = [entry.place(found.folder) for entry in found.second]
         user = found.sides[0].place(found.folder)
         prior = submit_shared(context, "load-new-rows", read_prior, user, found.noise, second)

@@ -1,13 +1,16 @@
-"""What new rows are like, measured on the rows of a training: the prior of users and items that come later.
+"""Rows that no rating has trained, after a training: those that features say, and the prior of rows that come later.
 
-Covers: the tasks that measure it, and its manifest beside the training.
-Does not cover: the work of a task (tasks/training/implicit/new_rows.py), folding rows in
-(pipeline/stages/fold_given.py, tasks/model/items.py).
+Covers: the tasks of both, and their manifest beside the training.
+Does not cover: the work of a task (tasks/training/new_rows/), folding rows in (pipeline/stages/fold_given.py,
+tasks/model/items.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import functools
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all, spare_memory
@@ -17,67 +20,121 @@ from funkflow.pipeline.root.store import nothing_half_written
 from funkflow.pipeline.root.typed_json import FileEntry
 from funkflow.pipeline.settings.train import TrainSettings
 from funkflow.pipeline.training.placed_grid import stored_row
+from funkflow.tasks.grid.block import StoredRow
 from funkflow.tasks.grid.factor_shard import shard_rows
-from funkflow.tasks.model.about import SIDES
+from funkflow.tasks.model.about import SIDES, Place
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.implicit import new_rows as tasks
+from funkflow.tasks.training.batch import count_ratings
 from funkflow.tasks.training.implicit.schedule import RIDGE
+from funkflow.tasks.training.new_rows import cold_rows
+from funkflow.tasks.training.new_rows import prior as tasks
 
-_DOING = "new-rows"
+_STAGE, _DOING = "train", "new-rows"
+Sides = Mapping[str, tuple[FileEntry, ...]]
 
 
-def with_new_rows(context: Context, data: TrainingData, training: Training, settings: TrainSettings) -> Training:
-    """Return the training with the prior of new rows; a ranking's new rows have none of their own."""
-    if settings.weighs_missing_cells:
+def with_new_rows(
+    context: Context, data: TrainingData, training: Training, settings: TrainSettings, features: Mapping[str, Place]
+) -> Training:
+    """Return the training with rows that features say, and with the prior of new rows, which rankings do not have.
+
+    features : of "user" and "item", where there are any.
+    """
+    if settings.weighs_missing_cells and not features:
         return training
     folder = files.join(training.run_folder, "new-rows")
     made = None if context.trains_anew else NewRows.published(folder)
     if made is None:
+        work = _NewRows(context, data, training, training.rank(settings.rank), folder)
         with nothing_half_written(folder), spare_memory(context):
             files.remove_tree(folder)
-            made = _measure(context, data, training, settings, folder)
+            filled = work.filled(features)
+            noise, sides, second = (0.0, (), ()) if settings.weighs_missing_cells else work.prior(settings)
+            made = NewRows(folder=folder, noise=noise, sides=sides, second=second, filled=filled)
+            made = made.publish([entry.path for entry in (*sides, *second, *itertools.chain(*filled.values()))])
     return replace(training, new_rows=made)
 
 
-def _measure(context: Context, data: TrainingData, training: Training, settings: TrainSettings, folder: str) -> NewRows:
-    grid, rank = data.grid, training.rank(settings.rank)
-    users, items = (training.shard_places(side) for side in ("users", "items"))
-    noise = (training.history[max(0, training.best_epoch - 1)][0] / training.steps.deviation) ** 2
-    submit = context.client.submit
+@dataclass(frozen=True)
+class _NewRows:
+    """The tasks over the shards of a training, which they leave as they are."""
 
-    def task(function: Any, *arguments: Any) -> Any:
-        return submit(function, *arguments, pure=False)
+    context: Context
+    data: TrainingData
+    training: Training
+    rank: int
+    folder: str
 
-    def summed(places: list[Any], *more: list[Any]) -> Any:
-        return task(tasks.total, *(task(tasks.moments_of, *each) for each in zip(places, *more, strict=True)))
+    def prior(self, settings: TrainSettings) -> tuple[float, tuple[FileEntry, ...], tuple[FileEntry, ...]]:
+        """Write the prior of new rows; return the noise, and the files of both sides and of second factors."""
+        grid, (users, items) = self.data.grid, self._places
+        ranks = [self.rank] * grid.shards
+        of_users, of_items = self._moments(users, ranks), self._moments(items, ranks)
+        second: tuple[FileEntry, ...] = ()
+        if settings.implicit_for(grid.ratings, grid.users + grid.items) != "none":
+            found = self._second_factors(users, of_users)
+            of_users = self._moments(users, ranks, self._rows, [found] * grid.shards)
+            sizes = [shard_rows(grid.items, grid.shards, shard) for shard in range(grid.shards)]
+            parts = [(found, sum(sizes[:shard]), size) for shard, size in enumerate(sizes)]
+            second = self._written("second-{:05d}.npy", tasks.write_second, parts)
+        best = self.training.history[max(0, self.training.best_epoch - 1)][0]
+        noise = (best / self.training.steps.deviation) ** 2
+        sides = self._written("side-{:05d}.npy", tasks.write_moments, [(of_users, noise), (of_items, noise)])
+        return noise, sides, second
 
-    ranks = [rank] * grid.shards
-    of_users, of_items = summed(users, ranks), summed(items, ranks)
-    second: list[FileEntry] = []
-    if settings.implicit_for(grid.ratings, grid.users + grid.items) != "none":
-        rows = [stored_row(context, grid, row) for row in range(grid.shards)]
-        found = _second_factors(task, users, rank, rows, of_users, RIDGE * grid.ratings / (grid.users + grid.items))
-        of_users = summed(users, ranks, rows, [found] * grid.shards)
-        sizes = [shard_rows(grid.items, grid.shards, shard) for shard in range(grid.shards)]
-        names = [f"second-{shard:05d}.npy" for shard in range(grid.shards)]
-        jobs = [
-            (files.join(folder, name), found, sum(sizes[:shard]), size)
-            for shard, (name, size) in enumerate(zip(names, sizes, strict=True))
+    def filled(self, features: Mapping[str, Place]) -> Sides:
+        """Write the shards of sides with features, with rows without ratings that these say; return the files."""
+        if not features:
+            return {}
+        counted = [self._task(count_ratings, row) for row in self._rows]
+        made: dict[str, tuple[FileEntry, ...]] = {}
+        for side, places in zip(SIDES, self._places, strict=True):
+            if side not in features:
+                continue
+            saved, shards = cold_rows.SavedSide(tuple(places), self.rank, features[side]), range(len(places))
+            counts = [
+                self._task(cold_rows.user_counts, counted[shard], shard) if side == "user"
+                else self._task(cold_rows.item_counts, counted, shard)
+                for shard in shards
+            ]  # fmt: skip
+            sums = [self._task(cold_rows.feature_sums, saved, counts[shard], shard) for shard in shards]
+            effects = self._task(cold_rows.effects_of, *sums)
+            jobs = [(saved, counts[shard], effects, shard) for shard in shards]
+            made[f"{side}s"] = self._written(side + "-{:05d}.npy", cold_rows.write_with_cold_rows, jobs)
+        return made
+
+    @property
+    def _places(self) -> tuple[list[Place], list[Place]]:
+        return self.training.shard_places("users"), self.training.shard_places("items")
+
+    @functools.cached_property
+    def _rows(self) -> list[StoredRow]:
+        return [stored_row(self.context, self.data.grid, row) for row in range(self.data.grid.shards)]
+
+    def _moments(self, places: list[Place], *more: Sequence[Any]) -> Any:
+        parts = (self._task(tasks.moments_of, *each) for each in zip(places, *more, strict=True))
+        return self._task(tasks.total, *parts)
+
+    def _second_factors(self, users: list[Place], moments: Any) -> Any:
+        """Submit the regression of the users' rows on who rated what; return the task of its second factors."""
+        grid = self.data.grid
+        parts = [
+            self._task(tasks.pull_part, place, self.rank, row, moments)
+            for place, row in zip(users, self._rows, strict=True)
         ]
-        written = run_all(context, "export", _DOING, tasks.write_second, jobs)
-        second = [FileEntry.array(*each) for each in zip(names, written, strict=True)]
-    paths = [f"{side}.npy" for side in SIDES]
-    priors = [(files.join(folder, path), each, noise) for path, each in zip(paths, (of_users, of_items), strict=True)]
-    written = run_all(context, "export", _DOING, tasks.write_moments, priors)
-    sides = tuple(FileEntry.array(*each) for each in zip(paths, written, strict=True))
-    made = NewRows(folder=folder, noise=noise, sides=sides, second=tuple(second))
-    return made.publish([entry.path for entry in (*sides, *second)])
+        search = self._task(tasks.begin_search, RIDGE * grid.ratings / (grid.users + grid.items), *parts)
+        for _ in range(tasks.STEPS):
+            search = self._task(tasks.step, search, *(self._task(tasks.search_part, row, search) for row in self._rows))
+        return self._task(tasks.second_of, search)
 
+    def _task(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return self.context.client.submit(function, *arguments, pure=False)
 
-def _second_factors(task: Any, users: list[Any], rank: int, rows: list[Any], moments: Any, ridge: float) -> Any:
-    """Submit the regression of the users' rows on who rated what; return the task of its second factors."""
-    parts = [task(tasks.pull_part, place, rank, row, moments) for place, row in zip(users, rows, strict=True)]
-    search = task(tasks.begin_search, ridge, *parts)
-    for _ in range(tasks.STEPS):
-        search = task(tasks.step, search, *(task(tasks.search_part, row, search) for row in rows))
-    return task(tasks.second_of, search)
+    def _written(
+        self, name: str, function: Callable[..., str], jobs: Sequence[tuple[Any, ...]]
+    ) -> tuple[FileEntry, ...]:
+        """Write a file for each job, which it takes first; return the entries."""
+        names = [name.format(number) for number in range(len(jobs))]
+        urls = [(files.join(self.folder, each), *job) for each, job in zip(names, jobs, strict=True)]
+        checksums = run_all(self.context, _STAGE, _DOING, function, urls)
+        return tuple(FileEntry.array(*each) for each in zip(names, checksums, strict=True))

@@ -19,7 +19,7 @@ from program import funkflow
 
 from funkflow import Model, RunResult, Settings, run
 from funkflow.pipeline.progress.events import Event, Noticed
-from funkflow.tasks.errors import BadInput, SettingsError
+from funkflow.tasks.errors import BadInput
 
 USERS, ITEMS, COLD, NOISE = 150, 60, 12, 0.3
 GENRES = np.array(["crime", "drama", "war"])
@@ -119,10 +119,27 @@ def test_the_command_takes_features_and_draws_by_default(folder: Path, tmp_path:
     assert "bayes" in done.stdout
 
 
-def test_a_method_that_learns_nothing_of_features_is_refused(folder: Path, client: Client) -> None:
-    with pytest.raises(SettingsError, match=r"train\.method = 'sgd' learns nothing from ingest\.item_features") as said:
-        Settings.build({"ingest": {"ratings": "r.csv", "item_features": "f.csv"}, "train": {"method": "sgd"}})
-    assert 'set train.method = "bayes"' in str(said.value)
+@pytest.mark.parametrize("method", ["sgd", "als"])
+def test_every_method_predicts_items_without_ratings_by_their_features(
+    folder: Path, client: Client, planted: tuple[Any, pd.DataFrame], method: str, tmp_path: Path
+) -> None:
+    truth, _ = planted
+    content = settings_of(folder, client, item_features="films.csv", user_features="users.csv").model_dump(
+        exclude_unset=True
+    )
+    content["train"] = {"rank": 4, "method": method}
+    models = []
+    for name, ingest in (("with", content["ingest"]), ("without", {"ratings": content["ingest"]["ratings"]})):
+        result = run({**content, "ingest": ingest, "root": str(tmp_path / name)}, until="export")
+        models.append(Model.load(result.paths["model"]))
+    users, cold = np.divmod(np.arange(USERS * COLD), COLD)
+    items = ITEMS - COLD + cold
+    known, unknown = (
+        np.sqrt(np.mean((each.predict(1000 + users, 5000 + items, clip=False) - truth[users, items]) ** 2))
+        for each in models
+    )
+    assert known < 0.6 * unknown
+    assert 1000 + USERS in models[0].user_ids
 
 
 def test_ids_of_another_kind_are_one_line(folder: Path, client: Client) -> None:

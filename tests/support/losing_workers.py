@@ -1,6 +1,6 @@
 """Losing a worker at a chosen moment, with the proof that it was lost.
 
-Covers: plugins that do it. Does not cover: what has to hold then (test_train.py, test_train_batch.py, test_train_funk.py).
+Covers: plugins that do it. Does not cover: what has to hold then (test_train.py, test_train_batch.py).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The prior of new rows, measured on all others, and the row of somebody new given ratings.
 
-Covers: tasks/model/fold/new_row_prior.py, tasks/model/fold/folding.py, tasks/training/implicit/new_rows.py.
+Covers: tasks/model/fold/new_row_prior.py, tasks/model/fold/folding.py, tasks/training/new_rows/prior.py.
 Does not cover: whole runs (tests/cluster/test_split_users.py), the ridge of a model without the prior
 (test_recommender.py).
 """
@@ -24,7 +24,7 @@ from funkflow.tasks.model.about import write_about
 from funkflow.tasks.model.fold.new_row_prior import FILE, SHARE, NewRowPrior, second_column, write_new_rows
 from funkflow.tasks.model.model import write_factor_table
 from funkflow.tasks.storage import files
-from funkflow.tasks.training.implicit import new_rows
+from funkflow.tasks.training.new_rows import prior as new_rows
 
 RANK = 3
 

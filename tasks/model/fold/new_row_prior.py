@@ -2,7 +2,7 @@
 
 Covers: mean and covariance of all rows, the mean row by who rated what, the row of a new user given ratings, the file
 of a saved model.
-Does not cover: how they are measured (tasks/training/implicit/new_rows.py), checks of ratings (fold_in.py).
+Does not cover: how they are measured (tasks/training/new_rows/prior.py), checks of ratings (fold_in.py).
 
 A new row x, factors and then the bias, is normal about m + n^(-1/2) sum of y over its n rated items, with the
 covariance S of all rows about these means; without second factors y about m. A rating less mean and item bias is
