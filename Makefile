@@ -23,7 +23,7 @@ BENCH_VENV := .venv-bench
 BENCH_PIP := $(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --quiet
 BENCH_INSTALLED := $(BENCH_VENV)/installed-$(VERSION)
 BENCH_READY := $(BENCH_VENV)/peers-$(VERSION)
-PEERS := libmf cmfrec scikit-surprise implicit pyspark
+PEERS := libmf cmfrec scikit-surprise implicit pyspark myfm
 
 CONF ?= demo
 PYTEST_ARGS ?=

@@ -11,7 +11,7 @@ import itertools
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -134,30 +134,43 @@ def make_blocks(raw: str, root: Path) -> Made:
 
 def dense_ratings(raw: str, made: Made) -> Dense:
     """Return the ratings of the raw set as arrays."""
+    dataset = Path(made.dataset)
+    training, probe = (_three(columns) for columns in split_columns(made, ("user", "item", "rating")))
+    about = json.loads((dataset / "manifest.json").read_bytes())
+    return Dense(training, probe, about["users"], about["items"], _truth_rmse(raw, dataset, probe))
+
+
+def split_columns(made: Made, names: Sequence[str]) -> tuple[list[npt.NDArray[Any]], list[npt.NDArray[Any]]]:
+    """Return columns of the training and of the validation ratings that lie in the dataset, each (n,) in its order.
+
+    Raises
+    ------
+    Failed
+        The dataset lacks a column.
+    """
     dataset, split = Path(made.dataset), Path(made.split)
     about, held_out = (json.loads((folder / "manifest.json").read_bytes()) for folder in (dataset, split))
     training, probe = [], []
     for part, validation in zip(about["parts"], held_out["validation"]["parts"], strict=True):
-        columns = _columns(dataset / part["path"])
-        chosen = pq.read_table(split / validation["path"])
-        rows = chosen["row"].to_numpy()
-        kept = np.ones(len(columns[0]), dtype=np.bool_)
+        file = pq.ParquetFile(dataset / part["path"])
+        if missing := [name for name in names if name not in file.schema_arrow.names]:
+            raise Failed(f"these ratings have no {missing[0]}")
+        table = file.read(columns=list(names))
+        columns = [table[name].to_numpy() for name in names]
+        rows = pq.read_table(split / validation["path"])["row"].to_numpy()
+        kept = np.ones(table.num_rows, dtype=np.bool_)
         kept[rows[rows >= 0]] = False
-        training.append(tuple(column[kept] for column in columns))
-        probe.append(tuple(column[rows[rows >= 0]] for column in columns))
-    whole_probe = _joined(probe)
-    truth = _truth_rmse(raw, dataset, whole_probe)
-    return Dense(_joined(training), whole_probe, about["users"], about["items"], truth)
+        training.append([column[kept] for column in columns])
+        probe.append([column[rows[rows >= 0]] for column in columns])
+    return _joined(training), _joined(probe)
 
 
-def _columns(path: Path) -> Columns:
-    table = pq.read_table(path, columns=["user", "item", "rating"])
-    users, items, ratings = (table[name].to_numpy() for name in ("user", "item", "rating"))
-    return users, items, ratings
+def _joined(parts: list[list[npt.NDArray[Any]]]) -> list[npt.NDArray[Any]]:
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
-def _joined(parts: list[Any]) -> Columns:
-    users, items, ratings = (np.concatenate(column) for column in zip(*parts, strict=True))
+def _three(columns: list[npt.NDArray[Any]]) -> Columns:
+    users, items, ratings = columns
     return users, items, ratings
 
 

@@ -7,6 +7,7 @@ Does not cover: the same blocks without Dask, or the other commands (ours.py).
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -59,6 +60,11 @@ def train_through_dask(
     }
     sets = [word for key, value in words.items() for word in ("--set", f"{key}={value}")]
     paths = ours.command("train", *ours.on_probe(raw), "--root", str(root), "--fresh", *sets)["paths"]
+    return training_of(paths)
+
+
+def training_of(paths: Mapping[str, str]) -> Training:
+    """Return the training that a run left, from the paths of its answer; a sweep of draws counts as an epoch."""
     lines = (Path(paths["run"]) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     events = [json.loads(line) for line in lines]
     started = [_time(event) for event in events if event["event"] == "StageStarted" and event["stage"] == "train"][-1]
