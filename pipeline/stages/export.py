@@ -25,7 +25,7 @@ from funkflow.tasks.errors import DamagedFile
 from funkflow.tasks.model.about import About, PartEntry, read_about, refuse_missing_parts, write_about
 from funkflow.tasks.model.draws.about_draws import FOLDERS, PRIORS, DrawsAbout, NoiseByRating
 from funkflow.tasks.model.draws.drawn_rows import write_priors
-from funkflow.tasks.model.fold.new_row_prior import FILE, NewRowsAbout
+from funkflow.tasks.model.fold.about_new_rows import FILE, NewRowsAbout
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.new_rows.prior import export_new_rows
 from funkflow.tasks.training.posterior.exported import export_drawn_shard

@@ -49,8 +49,9 @@ def with_new_rows(
         with nothing_half_written(folder), spare_memory(context):
             files.remove_tree(folder)
             filled = work.filled(features)
-            noise, sides, second = (0.0, (), ()) if settings.weighs_missing_cells else work.prior(settings)
-            made = NewRows(folder=folder, noise=noise, sides=sides, second=second, filled=filled)
+            has_prior = not settings.weighs_missing_cells and work.noise > 0.0
+            sides, second = work.prior(settings) if has_prior else ((), ())
+            made = NewRows(folder=folder, noise=work.noise, sides=sides, second=second, filled=filled)
             made = made.publish([entry.path for entry in (*sides, *second, *itertools.chain(*filled.values()))])
     return replace(training, new_rows=made)
 
@@ -65,8 +66,14 @@ class _NewRows:
     rank: int
     folder: str
 
-    def prior(self, settings: TrainSettings) -> tuple[float, tuple[FileEntry, ...], tuple[FileEntry, ...]]:
-        """Write the prior of new rows; return the noise, and the files of both sides and of second factors."""
+    @property
+    def noise(self) -> float:
+        """The variance of ratings about predictions, in units of training; 0 of a method that does not measure it."""
+        rmse = self.training.history[max(0, self.training.best_epoch - 1)][0]
+        return float(((rmse or 0.0) / self.training.steps.deviation) ** 2)
+
+    def prior(self, settings: TrainSettings) -> tuple[tuple[FileEntry, ...], tuple[FileEntry, ...]]:
+        """Write the prior of new rows; return the files of both sides and of second factors."""
         grid, (users, items) = self.data.grid, self._places
         ranks = [self.rank] * grid.shards
         of_users, of_items = self._moments(users, ranks), self._moments(items, ranks)
@@ -77,10 +84,10 @@ class _NewRows:
             sizes = [shard_rows(grid.items, grid.shards, shard) for shard in range(grid.shards)]
             parts = [(found, sum(sizes[:shard]), size) for shard, size in enumerate(sizes)]
             second = self._written("second-{:05d}.npy", tasks.write_second, parts)
-        best = self.training.history[max(0, self.training.best_epoch - 1)][0]
-        noise = (best / self.training.steps.deviation) ** 2
-        sides = self._written("side-{:05d}.npy", tasks.write_moments, [(of_users, noise), (of_items, noise)])
-        return noise, sides, second
+        sides = self._written(
+            "side-{:05d}.npy", tasks.write_moments, [(each, self.noise) for each in (of_users, of_items)]
+        )
+        return sides, second
 
     def filled(self, features: Mapping[str, Place]) -> Sides:
         """Write the shards of sides with features, with rows without ratings that these say; return the files."""

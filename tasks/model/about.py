@@ -11,7 +11,7 @@ from typing import Any, Literal, TypedDict
 from funkflow.tasks.errors import DamagedFile, SettingsError
 from funkflow.tasks.model.draws.about_draws import FOLDERS as DRAW_FOLDERS
 from funkflow.tasks.model.draws.about_draws import DrawsAbout
-from funkflow.tasks.model.fold.new_row_prior import NewRowsAbout
+from funkflow.tasks.model.fold.about_new_rows import NewRowsAbout
 from funkflow.tasks.storage import files
 from funkflow.tasks.transform import Transform
 

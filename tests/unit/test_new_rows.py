@@ -21,7 +21,8 @@ from funkflow import Model
 from funkflow.tasks.grid.block import StoredRow, write_block
 from funkflow.tasks.grid.factor_shard import shard_of, write_shard
 from funkflow.tasks.model.about import write_about
-from funkflow.tasks.model.fold.new_row_prior import FILE, SHARE, NewRowPrior, second_column, write_new_rows
+from funkflow.tasks.model.fold.about_new_rows import FILE
+from funkflow.tasks.model.fold.new_row_prior import SHARE, NewRowPrior, second_column, write_new_rows
 from funkflow.tasks.model.model import write_factor_table
 from funkflow.tasks.storage import files
 from funkflow.tasks.training.new_rows import prior as new_rows

@@ -49,18 +49,19 @@ def _without_times(  # type: ignore[no-untyped-def]
 
 
 def _slots_of(  # type: ignore[no-untyped-def]
-    tiles, run_users, run_starts, cells, codes, levels, days, starts, out
+    tiles, run_users, run_starts, cells, ratings, days, starts, out
 ):
     """Write the slot of each rating of a block of days to `out`, int32 (n,).
 
-    days : int32 (slots,), ascending for each user; starts : int64 (users + 1,), where the slots of each begin.
+    ratings : float32 (n,), days; days : int32 (slots,), ascending for each user; starts : int64 (users + 1,), where the
+    slots of each begin.
     """
     for tile in range(len(tiles)):
         for run in range(tiles[tile, 1], tiles[tile, 2]):
             first_user = int64(run_users[run])
             for n in range(run_starts[run], run_starts[run + 1]):
                 place = np.uint64(n)
-                user, day = first_user + (int64(cells[place]) >> ITEM_BITS), rating_at(codes, levels, place)
+                user, day = first_user + (int64(cells[place]) >> ITEM_BITS), ratings[place]
                 low, high = starts[user], starts[user + 1]
                 while high - low > 1:
                     middle = (low + high) // 2
@@ -128,12 +129,9 @@ def without_times(coding: str) -> Callable[..., None]:
 
 
 @built_once
-def slots_of(coding: str) -> Callable[..., None]:
-    """Return `_slots_of` for days of NumPy type `coding`, u1, u2 or f4."""
-    signature = types.void(
-        *_PLACES, _constant(CODES[coding]), _constant(float32), _constant(int32), _constant(int64),
-        types.Array(int32, 1, "C"),
-    )  # fmt: skip
+def slots_of() -> Callable[..., None]:
+    """Return `_slots_of` compiled."""
+    signature = types.void(*_PLACES, _constant(float32), _constant(int32), _constant(int64), types.Array(int32, 1, "C"))
     return compiled(signature)(_slots_of)
 
 

@@ -18,13 +18,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, TypedDict
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from funkflow.tasks.kernels.buffers import Weighed
+from funkflow.tasks.model.fold.about_new_rows import COLUMN, NewRowsAbout
 from funkflow.tasks.storage import files
 from funkflow.tasks.storage.arrow_arrays import as_column
 
@@ -37,16 +38,6 @@ latest-small."""
 _FLOOR = 1e-6
 """Least variance in any direction, of the mean one: fewer rows than columns leave directions without any."""
 _SIDES: tuple[Side, ...] = ("user", "item")
-COLUMN, FILE = "second_factors", "new_rows.parquet"
-
-
-class NewRowsAbout(TypedDict):
-    """The priors of new rows: the file of both sides, the noise variance, and whether items have second factors."""
-
-    path: str
-    checksum: str
-    noise: float
-    second_factors: bool
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def row_days(blocks: BlockRow) -> RowDays:
     slots, counts = [], np.zeros(len(every))
     for block in read:
         mine = np.empty(len(block), np.int32)
-        slots_of(block.coding)(*block.places, block.codes, block.levels, days, starts, mine)
+        slots_of()(*block.places, block.ratings, days, starts, mine)
         slots.append(mine)
         counts += np.bincount(mine, minlength=len(every))
     return RowDays(tuple(slots), users, days, counts)
