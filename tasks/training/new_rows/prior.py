@@ -13,6 +13,7 @@ over users with n ratings and rows p, where N is the matrix of pairs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ from funkflow.tasks.storage import npy
 from funkflow.tasks.training.implicit.known_pairs import further_pairs, roots, sums_over_items, sums_over_users
 from funkflow.tasks.training.implicit.pair_search import PairSearch, added
 
+_ROWS_AT_ONCE = 1 << 16
 STEPS = 6
 """Steps of conjugate gradients. MovieLens 1M has the same RMSE of new users with 10."""
 
@@ -54,13 +56,18 @@ def moments_of(saved: Place, rank: int, blocks: StoredRow | None = None, second:
 
     blocks, second : of a user shard, its row of blocks, and second factors of all items; None without.
     """
-    rows = _rows(saved, rank)
-    there = np.any(rows != 0.0, axis=1)
+    said, scales = None, np.zeros(0)
     if second is not None and blocks is not None:
         read = blocks.read()
-        rows -= sums_over_items(read, second) * roots(_pairs(read))[:, None]
-    rows = rows[there]
-    return RowMoments(len(rows), rows.sum(axis=0), rows.T @ rows)
+        said, scales = sums_over_items(read, second), roots(_pairs(read))
+    found = RowMoments(0, np.zeros(rank + 1), np.zeros((rank + 1, rank + 1)))
+    for part, rows in _slices(saved, rank):
+        there = np.any(rows != 0.0, axis=1)
+        if said is not None:
+            rows -= said[part] * scales[part, None]
+        rows = rows[there]
+        found += RowMoments(len(rows), rows.sum(axis=0), rows.T @ rows)
+    return found
 
 
 def total(*parts: RowMoments) -> RowMoments:
@@ -70,15 +77,17 @@ def total(*parts: RowMoments) -> RowMoments:
 
 def pull_part(saved: Place, rank: int, blocks: StoredRow, moments: RowMoments) -> tuple[Rows, list[Matrix]]:
     """Return a user shard's part of N^T n^(1/2) (p - m), float32 (items, w), and the pairs of items by shard."""
-    rows, read = _rows(saved, rank), blocks.read()
-    pairs = _pairs(read)
-    away = (rows - moments.sums / max(1, moments.count)) * np.sqrt(pairs)[:, None]
-    away[~np.any(rows != 0.0, axis=1)] = 0.0
+    read = blocks.read()
+    roots_of_pairs, mean = np.sqrt(_pairs(read)), moments.sums / max(1, moments.count)
+    away = np.zeros((len(roots_of_pairs), rank + 1), np.float32)
+    for part, rows in _slices(saved, rank):
+        there = np.any(rows != 0.0, axis=1)
+        away[part][there] = (rows[there] - mean) * roots_of_pairs[part][there, None]
     counts = [
         np.sum([np.bincount(each.item_rows, minlength=block.shape[1]) for each in block.known_pairs], axis=0)
         for block in read
     ]
-    return sums_over_users(read, away.astype(np.float32)), counts
+    return sums_over_users(read, away), counts
 
 
 def begin_search(ridge: float, *parts: tuple[Rows, list[Matrix]]) -> PairSearch:
@@ -127,9 +136,12 @@ def export_new_rows(sides: list[Place], noise: float, deviation: float, url: str
     return write_new_rows(url, *(read_prior(each, noise, []).in_units(deviation) for each in sides))
 
 
-def _rows(saved: Place, rank: int) -> Matrix:
+def _slices(saved: Place, rank: int) -> Iterator[tuple[slice, Matrix]]:
+    """Yield the rows of a shard in float64, the bias last, slice by slice."""
     shard = read_shard(*saved, rank)
-    return np.column_stack([shard.factors, shard.biases]).astype(np.float64)
+    for first in range(0, len(shard.factors), _ROWS_AT_ONCE):
+        part = slice(first, first + _ROWS_AT_ONCE)
+        yield part, np.column_stack([shard.factors[part], shard.biases[part]]).astype(np.float64)
 
 
 def _pairs(read: tuple[RatingBlock, ...]) -> Matrix:
