@@ -78,7 +78,9 @@ class RunningMean:
 def train(folder: Path, trace: Path, *, rank: int, draws: int, seed: int, who: bool, when: bool) -> dict[str, Any]:
     """Draw, with a line in `trace` after each draw; `folder` holds training.npy and validation.npy."""
     began = time.perf_counter()
-    training, validation = (np.load(folder / f"{name}.npy") for name in ("training", "validation"))
+    training, validation = (
+        np.lib.format.open_memmap(folder / f"{name}.npy", "r") for name in ("training", "validation")
+    )
     features = Features.of(training, validation, who=who, when=when)
     rows, asked = (
         (

@@ -30,6 +30,7 @@ from funkflow.tasks.training.new_rows import cold_rows
 from funkflow.tasks.training.new_rows import prior as tasks
 
 _STAGE, _DOING = "train", "new-rows"
+_NUMBERS = itertools.count()
 Sides = Mapping[str, tuple[FileEntry, ...]]
 
 
@@ -135,7 +136,8 @@ class _NewRows:
         return self._task(tasks.second_of, search)
 
     def _task(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return self.context.client.submit(function, *arguments, pure=False)
+        key = f"{_DOING}-{self.context.attempt}-{next(_NUMBERS):04d}"
+        return self.context.client.submit(function, *arguments, key=key, pure=False)
 
     def _written(
         self, name: str, function: Callable[..., str], jobs: Sequence[tuple[Any, ...]]
