@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 import itertools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from funkflow.pipeline.cluster.context import Context, run_all, spare_memory
+from funkflow.pipeline.progress.events import StageFinished, StageStarted
 from funkflow.pipeline.root.manifests import Training, TrainingData
 from funkflow.pipeline.root.records import NewRows
 from funkflow.pipeline.root.store import nothing_half_written
@@ -29,7 +31,7 @@ from funkflow.tasks.training.implicit.schedule import RIDGE
 from funkflow.tasks.training.new_rows import cold_rows
 from funkflow.tasks.training.new_rows import prior as tasks
 
-_STAGE, _DOING = "train", "new-rows"
+_STAGE, _DOING = "rows", "new-rows"
 _NUMBERS = itertools.count()
 Sides = Mapping[str, tuple[FileEntry, ...]]
 
@@ -43,9 +45,11 @@ def with_new_rows(
     """
     if settings.weighs_missing_cells and not features:
         return training
-    folder = files.join(training.run_folder, "new-rows")
+    folder, started = files.join(training.run_folder, "new-rows"), time.monotonic()
     made = None if context.trains_anew else NewRows.published(folder)
+    reused = made is not None
     if made is None:
+        context.notify(StageStarted(_STAGE, data.grid.shards))
         work = _NewRows(context, data, training, training.rank(settings.rank), folder)
         with nothing_half_written(folder), spare_memory(context):
             files.remove_tree(folder)
@@ -54,7 +58,15 @@ def with_new_rows(
             sides, second = work.prior(settings) if has_prior else ((), ())
             made = NewRows(folder=folder, noise=work.noise, sides=sides, second=second, filled=filled)
             made = made.publish([entry.path for entry in (*sides, *second, *itertools.chain(*filled.values()))])
+    context.notify(StageFinished(_STAGE, time.monotonic() - started, _summary(made), reused))
     return replace(training, new_rows=made)
+
+
+def _summary(made: NewRows) -> str:
+    by_pairs = " and who rated what" if made.second else ""
+    found = [f"for new users and items by all rows{by_pairs}"] if made.sides else []
+    found += [f"of {side} without ratings by their features" for side in made.filled]
+    return "; ".join(found) or "none"
 
 
 @dataclass(frozen=True)
